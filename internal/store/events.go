@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/mindscope/mindscope/internal/signal"
+)
+
+// Events is the store of spans, log records and all that is kept about them. Implementations pass storetest.
+//
+// Concurrency: every method may be called at any time from any number of goroutines, Close excepted.
+// Isolation: a call sees and changes the rows of its project only.
+type Events interface {
+	Writer
+	Reader
+	Deleter
+
+	// Stats returns figures of the whole store, for metrics and start-up messages.
+	Stats(ctx context.Context) (Stats, error)
+	// Close stops the store after the running calls; what was acknowledged is there at the next open.
+	// A second Close is a no-op.
+	Close() error
+}
+
+// Writer takes rows.
+type Writer interface {
+	// Write stores rows, in order, and returns when they are as durable as the store promises in its package doc.
+	// Rows that can't be taken are counted in Rejected with the reason (outside retention, larger than the store can
+	// hold); they are not stored, and the others are. A row whose ID was stored already is taken and changes nothing.
+	// After an error any part of rows may have been stored; writing them again is right.
+	// Written rows are visible to readers when Write has returned, or soon after (see Stats.VisibleWithin).
+	//
+	// Errors: signal.Retryable for a store that is full or read-only for now; signal.Permanent never.
+	Write(ctx context.Context, p signal.Project, rows []Row) (signal.Rejected, error)
+}
+
+// Reader answers questions.
+type Reader interface {
+	// Select yields the rows that q asks for. Iteration ends with the first error; a partial answer (a storage node did
+	// not answer) ends with ErrPartial after the rows that were found. Rows of one ID come once.
+	Select(ctx context.Context, p signal.Project, q Select) iter.Seq2[*Row, error]
+
+	// Aggregate groups rows and computes functions over each group, ordered by the group's key.
+	Aggregate(ctx context.Context, p signal.Project, q Aggregate) ([]Group, error)
+
+	// FieldNames returns the names of the fields of the selected rows with the number of rows each occurs in,
+	// most frequent first.
+	FieldNames(ctx context.Context, p signal.Project, s Scope) ([]Count, error)
+
+	// FieldValues returns the texts of one field with their number of rows, most frequent first, at most limit.
+	FieldValues(ctx context.Context, p signal.Project, s Scope, field string, limit int) ([]Count, error)
+
+	// TraceRange returns the range of time in which the trace's spans started, so that a fetch by id need not scan the
+	// whole retention. It returns ErrNotFound for an unknown trace. The range may be wider than the trace.
+	TraceRange(ctx context.Context, p signal.Project, traceID string) (signal.TimeRange, error)
+
+	// Payload returns the stored content of a hash (see Payload.Hash), ErrNotFound when there is none.
+	Payload(ctx context.Context, p signal.Project, hash string) (Payload, error)
+}
+
+// Deleter removes rows.
+type Deleter interface {
+	// Delete removes the rows in s, and the payloads that no remaining row refers to. It returns how many rows were
+	// removed. When it returns, no reader sees them, now or after a restart.
+	Delete(ctx context.Context, p signal.Project, s Scope) (int64, error)
+}
+
+// Scope says which rows a question is about.
+type Scope struct {
+	// Kind is required.
+	Kind Kind
+	// Time is required; signal.AllTime() for all of it.
+	Time signal.TimeRange
+	// Filter may be nil.
+	Filter Filter
+}
+
+// Order is the order of selected rows.
+type Order uint8
+
+// Orders. Rows of the same time come in order of their ID.
+const (
+	Unordered Order = iota
+	OldestFirst
+	NewestFirst
+)
+
+// Select asks for rows.
+type Select struct {
+	Scope
+	// Fields names the fields to return; nil means all. A row comes even when it has none of them.
+	Fields []string
+	Order  Order
+	// Limit ends the answer after so many rows; 0 means no limit, and then the caller must stop by itself.
+	Limit int
+}
+
+// Func is an aggregate function.
+type Func string
+
+// The aggregate functions. All but CountRows need a field; rows where it isn't a number (for CountDistinct: is absent)
+// are left out.
+const (
+	CountRows     Func = "count"
+	Sum           Func = "sum"
+	Min           Func = "min"
+	Max           Func = "max"
+	Avg           Func = "avg"
+	Quantile      Func = "quantile"
+	CountDistinct Func = "count_distinct"
+)
+
+// Column is one function of an Aggregate.
+type Column struct {
+	Func  Func
+	Field string
+	// Phi is Quantile's φ, 0 to 1. Engines may answer with a value whose rank is within 1 % of the asked one.
+	Phi float64
+}
+
+// Aggregate asks for figures.
+type Aggregate struct {
+	Scope
+	// By names the fields whose texts make the group; a row without the field has "".
+	By []string
+	// Step, when positive, also groups by time: rows of [Start+k·Step, Start+(k+1)·Step) of the scope's range.
+	Step    time.Duration
+	Columns []Column
+	// Limit bounds the number of groups; more than that is an error (ErrTooMany), never a cut answer. 0 means 10 000.
+	Limit int
+}
+
+// Group is one group of an Aggregate.
+type Group struct {
+	// Start is the beginning of the group's step, nanoseconds; 0 without Step.
+	Start int64
+	// Key holds the texts of By, in its order.
+	Key []string
+	// Values holds the columns' results in their order; NaN where a function had no row to work on. Sums of integers
+	// are exact up to 2⁵³.
+	Values []float64
+}
+
+// Count is a text with a number of rows.
+type Count struct {
+	Text string
+	Rows uint64
+}
+
+// Payload is content that is stored once and referred to by hash.
+type Payload struct {
+	Hash      string
+	MediaType string
+	Body      string
+}
+
+// Stats are figures of a store.
+type Stats struct {
+	// Rows is the number of stored rows, repeats that are not yet merged included.
+	Rows uint64
+	// Bytes is the space the store takes on disk (in memory for memdb).
+	Bytes uint64
+	// VisibleWithin bounds the time from Write's return until readers see the rows.
+	VisibleWithin time.Duration
+	// Min and Max bound the times of rows that are taken now: retention and the future limit.
+	Accept signal.TimeRange
+}
+
+// Observer is told of rows once they are committed and known to be new: what derive counts and shows live.
+//
+// Committed is called in commit order, one call at a time, before Write returns. It must not block, keep rows or call
+// the store. Rows a store replays at start are not committed again, unless the state saved with the log lacks them.
+type Observer interface {
+	Committed(p signal.Project, rows []Row)
+}
