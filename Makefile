@@ -1,0 +1,62 @@
+# MindScope. `make help` lists the targets; README.md says what they are for.
+
+SHELL := /bin/bash
+GO ?= go
+GOLANGCI := $(GO) tool -modfile=tools/go.mod golangci-lint
+MODULES := . sdk examples
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# The race detector needs a C compiler; without one the tests still run.
+RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: build ## start the server and a team of agents, and show the history of two of their tasks
+	@cd examples && $(GO) run ./demo --mindscope ../bin/mindscope
+
+.PHONY: build
+build: ## build bin/mindscope
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/mindscope ./cmd/mindscope
+
+.PHONY: test
+test: build node ## run all tests of all modules, the real binary included
+	@for m in $(MODULES); do echo "== $$m"; (cd $$m && $(GO) test $(RACE) -timeout 15m ./...) || exit 1; done
+
+.PHONY: e2e
+e2e: build node ## run only the black box tests against bin/mindscope
+	$(GO) test -count=1 -timeout 15m ./test/...
+
+# The black box tests send with the OpenTelemetry SDK for Node.
+.PHONY: node
+node: test/node/node_modules/.package-lock.json
+test/node/node_modules/.package-lock.json: test/node/package-lock.json
+	cd test/node && npm ci --no-audit --no-fund --loglevel=error
+
+.PHONY: lint
+lint: ## check style, layers and that generated files are current
+	@for m in $(MODULES); do echo "== lint $$m"; \
+	  (cd $$m && $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+	@$(GO) test ./internal/arch
+	@$(MAKE) --no-print-directory generate
+	@changed=$$(git status --porcelain -- internal/conv sdk/conv docs); if [ -n "$$changed" ]; then \
+	  echo "generated files are not current: commit what 'make generate' changed"; echo "$$changed"; exit 1; fi
+
+.PHONY: fmt
+fmt: ## format the code
+	@for m in $(MODULES); do (cd $$m && $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint fmt --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+.PHONY: generate
+generate: ## write what is generated: names from conv/registry.yaml, the API's description, docs
+	@$(GO) run ./conv
+
+.PHONY: bench
+bench: build ## measure; writes bench/*.json and docs/performance.md
+	@$(GO) run ./test/bench
+
+.PHONY: check
+check: lint test ## what CI runs
