@@ -39,7 +39,6 @@ const (
 	FieldStatusMessage = "status_message"
 	FieldEvents        = "events"
 	FieldLinks         = "links"
-	FieldDropped       = "dropped" // counts of dropped attributes, events, links as JSON; absent when all are 0
 
 	FieldService           = "service" // resource's service.name, "unknown_service" when absent
 	FieldResourceSchemaURL = "resource.schema_url"

@@ -1,0 +1,56 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/mindscope/mindscope/internal/signal"
+)
+
+// ordinals gives rows without ids of their own one: the hash of all they say, and their ordinal among equal ones in
+// the request. A request sent again gives the same ids, so that the repeat is recognised.
+type ordinals struct {
+	seen map[[16]byte]int
+	buf  []byte
+}
+
+func (o *ordinals) of(r *Row) string {
+	b := append(o.buf[:0], r.Kind...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.Time))
+	for _, f := range r.Fields {
+		b = binary.AppendUvarint(b, uint64(len(f.Name)))
+		b = append(b, f.Name...)
+		b = append(b, byte(f.Value.typ))
+		b = binary.LittleEndian.AppendUint64(b, f.Value.num)
+		b = binary.AppendUvarint(b, uint64(len(f.Value.str)))
+		b = append(b, f.Value.str...)
+	}
+	o.buf = b
+	h := xxh3.Hash128(b).Bytes()
+	if o.seen == nil {
+		o.seen = map[[16]byte]int{}
+	}
+	n := o.seen[h]
+	o.seen[h] = n + 1
+	id := hex.EncodeToString(h[:])
+	if n == 0 {
+		return id
+	}
+	return id + "-" + strconv.Itoa(n)
+}
+
+// PayloadMinBytes is the size from which a string attribute is stored as a payload: once, and referred to by its hash.
+const PayloadMinBytes = 512
+
+// PayloadHash returns the name of a payload: 128 bits of its content and its project, as 32 hex digits.
+func PayloadHash(p signal.Project, content string) string {
+	var h xxh3.Hasher
+	_, _ = h.WriteString(string(p)) // a hash's Write never fails
+	_, _ = h.Write([]byte{0})
+	_, _ = h.WriteString(content)
+	sum := h.Sum128().Bytes()
+	return hex.EncodeToString(sum[:])
+}
