@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes, documented in docs/cli.md.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// cli is the command line. Its fields are the global flags and one field a command; a command's type has
+// Run(ctx context.Context, g *globals, std stdio) error and lives in a file of its own.
+type cli struct {
+	globals
+
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// globals are the flags of every command that asks a running server.
+type globals struct {
+	Server  string `help:"Address of the server to ask." env:"MINDSCOPE_SERVER" default:"http://127.0.0.1:9090" placeholder:"URL"`
+	Project string `help:"Project to ask about." env:"MINDSCOPE_PROJECT" default:"default" placeholder:"NAME"`
+	NoColor bool   `help:"Print without colours (the variable NO_COLOR does the same)."`
+}
+
+// stdio is where a command prints.
+type stdio struct {
+	Out, Err io.Writer
+}
+
+// exitCoder is an error that wants an exit code of its own.
+type exitCoder interface {
+	error
+	ExitCode() int
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	exited := -1
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("mindscope"),
+		kong.Description("Follows every task of a team of AI agents: traces, logs, cost and metrics in one place."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		panic("BUG: command line: " + err.Error())
+	}
+	kctx, err := parser.Parse(args)
+	if exited >= 0 { // --help was printed
+		return exited
+	}
+	if err != nil {
+		return report(stderr, usageError{err})
+	}
+	if os.Getenv("NO_COLOR") != "" { // any value counts (no-color.org)
+		c.NoColor = true
+	}
+	if err := kctx.Run(&c.globals, stdio{Out: stdout, Err: stderr}); err != nil {
+		return report(stderr, err)
+	}
+	return exitOK
+}
+
+// report prints err on one line, its hint on the next, and returns the exit code.
+func report(w io.Writer, err error) int {
+	fmt.Fprintf(w, "mindscope: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		fmt.Fprintf(w, "  hint: %s\n", h.Hint())
+	}
+	var c exitCoder
+	if errors.As(err, &c) {
+		return c.ExitCode()
+	}
+	return exitError
+}
+
+// usageError is a command line that can't be understood.
+type usageError struct{ error }
+
+func (usageError) ExitCode() int   { return exitUsage }
+func (usageError) Hint() string    { return "mindscope --help lists the commands and their flags" }
+func (e usageError) Unwrap() error { return e.error }
