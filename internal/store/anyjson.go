@@ -20,7 +20,7 @@ const maxAnyDepth = 128
 //   - ints have no fraction, doubles always have one or an exponent: 5, 5.0, 1e+100;
 //   - bytes are {"@bytes":"base64"}, NaN and infinities {"@double":"NaN"}, text that is no UTF-8 {"@utf8":"base64"};
 //   - the empty value is null;
-//   - maps keep their order and repeated keys; one whose only key begins with "@" is {"@map":{…}}.
+//   - maps keep their order and repeated keys; one whose first key begins with "@" is {"@map":{…}}.
 func EncodeAny(v pcommon.Value) string {
 	return string(appendAny(make([]byte, 0, 64), v, 0))
 }
@@ -62,10 +62,9 @@ func appendAnySlice(b []byte, s pcommon.Slice, depth int) []byte {
 
 func appendAnyMap(b []byte, m pcommon.Map, depth int) []byte {
 	escaped := false
-	if m.Len() == 1 {
-		for k := range m.All() {
-			escaped = k != "" && k[0] == '@'
-		}
+	for k := range m.All() {
+		escaped = k != "" && k[0] == '@'
+		break
 	}
 	if escaped {
 		b = append(b, `{"@map":`...)

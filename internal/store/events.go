@@ -162,9 +162,11 @@ type Stats struct {
 	Rows uint64
 	// Bytes is the space the store takes on disk (in memory for memdb).
 	Bytes uint64
+	// Evicted counts rows that went before their time because the store was full.
+	Evicted uint64
 	// VisibleWithin bounds the time from Write's return until readers see the rows.
 	VisibleWithin time.Duration
-	// Min and Max bound the times of rows that are taken now: retention and the future limit.
+	// Accept holds the times of rows that are taken now: retention and the future limit.
 	Accept signal.TimeRange
 }
 
