@@ -1,0 +1,93 @@
+package sdk
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/mindscope/mindscope/sdk/conv"
+)
+
+// TaskOption sets what StartTask says of a task. Options are made by TaskType, Team, User and Conversation.
+type TaskOption struct {
+	field taskField
+	value string
+}
+
+type taskField uint8
+
+const (
+	fieldType taskField = iota
+	fieldTeam
+	fieldUser
+	fieldConversation
+)
+
+// TaskType names the kind of work. It becomes a metric label, so there should be few.
+func TaskType(name string) TaskOption { return TaskOption{fieldType, name} }
+
+// Team names the team that does the work; the default is the resource's service.namespace.
+func Team(name string) TaskOption { return TaskOption{fieldTeam, name} }
+
+// User names whom the work is done for.
+func User(id string) TaskOption { return TaskOption{fieldUser, id} }
+
+// Conversation names the conversation that the work belongs to.
+func Conversation(id string) TaskOption { return TaskOption{fieldConversation, id} }
+
+// Task is a piece of work given to the team. Make it with StartTask and end it with End.
+type Task struct {
+	work
+	id string
+}
+
+// StartTask begins a task, or another attempt at one. The id may have any shape. The returned context carries it to
+// every agent, LLM call, message, record, artifact and log line below.
+func StartTask(ctx context.Context, id string, opts ...TaskOption) (context.Context, *Task) {
+	ident := &identity{task: clean(id)}
+	for _, o := range opts {
+		switch o.field {
+		case fieldType:
+			ident.taskType = clean(o.value)
+		case fieldTeam:
+			ident.team = clean(o.value)
+		case fieldUser:
+			ident.user = clean(o.value)
+		case fieldConversation:
+			ident.conversation = clean(o.value)
+		}
+	}
+	ident.fill()
+	ctx = ident.withBaggage(ident.in(ctx))
+	attrs := make([]attribute.KeyValue, 0, len(ident.attrs)+2)
+	attrs = append(attrs, ident.attrs...)
+	attrs = append(attrs, attribute.String(conv.GenAIOperationName, "invoke_workflow"))
+	if ident.taskType != "" {
+		attrs = append(attrs, attribute.String(conv.GenAIWorkflowName, ident.taskType))
+	}
+	ctx, span := startSpan(ctx, "execute_task", trace.SpanKindInternal, attrs)
+	return ctx, &Task{work{ctx, span}, ident.task}
+}
+
+// ID returns the task's id.
+func (t *Task) ID() string { return t.id }
+
+// Quality records a judge's score of the task's result, 0 to 10.
+func (t *Task) Quality(score float64) {
+	t.span.SetAttributes(attribute.Float64(conv.AITeamQualityScore, score))
+}
+
+// End ends the task. Defer it with the address of the function's error:
+//
+//	defer task.End(&err)
+//
+// An error ends the task as failed, a cancelled context as cancelled, a panic passing through as failed with its
+// stack (and goes on); otherwise it is completed. With nil only the context and panics count.
+func (t *Task) End(err *error) {
+	p := recover()
+	t.finish(err, p, conv.AITeamTaskStatus)
+	if p != nil {
+		panic(p)
+	}
+}
