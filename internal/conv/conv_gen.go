@@ -153,12 +153,16 @@ const (
 	MessagingMessageBodySize = "messaging.message.body.size"
 	// MessagingRabbitmqDestinationRoutingKey: The routing key.
 	MessagingRabbitmqDestinationRoutingKey = "messaging.rabbitmq.destination.routing_key"
+	// MessagingRabbitmqMessageDeliveryTag: The number of the delivery on its channel.
+	MessagingRabbitmqMessageDeliveryTag = "messaging.rabbitmq.message.delivery_tag"
 	// CloudeventsEventID: The event's id.
 	CloudeventsEventID = "cloudevents.event_id"
 	// CloudeventsEventSource: The event's source.
 	CloudeventsEventSource = "cloudevents.event_source"
 	// CloudeventsEventType: The event's type.
 	CloudeventsEventType = "cloudevents.event_type"
+	// CloudeventsEventSpecVersion: The version of CloudEvents.
+	CloudeventsEventSpecVersion = "cloudevents.event_spec_version"
 	// CloudeventsEventSubject: The event's subject: the task's id.
 	CloudeventsEventSubject = "cloudevents.event_subject"
 	// DBSystemName: The database.
@@ -169,6 +173,8 @@ const (
 	DBQuerySummary = "db.query.summary"
 	// DBOperationName: The operation.
 	DBOperationName = "db.operation.name"
+	// DBNamespace: The database's name.
+	DBNamespace = "db.namespace"
 	// DBCollectionName: The table.
 	DBCollectionName = "db.collection.name"
 	// ServerAddress: Host of the peer.
