@@ -53,6 +53,9 @@ const (
 	FieldObservedTime   = "observed_ns"
 	FieldRecordTimeZero = "time_zero" // the record had no time of its own; its row's time is the observed one
 
+	// FieldPayloadsExpired names the fields, joined by ',', whose content is past the retention of payloads.
+	FieldPayloadsExpired = "payloads_expired"
+
 	PrefixAttr      = "attr."
 	PrefixResource  = "resource.attr."
 	PrefixScopeAttr = "scope.attr."

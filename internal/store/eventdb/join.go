@@ -1,0 +1,288 @@
+package eventdb
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+const (
+	// joinBytes bounds the payload texts that are fetched at once.
+	joinBytes = 16 << 20
+	// maxUsers bounds how many payloads a text search hands on by hash; with more, every row with payloads is looked at.
+	maxUsers = 20_000
+)
+
+// stored names a payload of a project: readers look for it on its row's day.
+type stored struct {
+	day  int64
+	hash string
+}
+
+// join fills in the payloads of rows. want limits it to some fields; nil means all.
+func (db *DB) join(ctx context.Context, t logstorage.TenantID, rows []*found, want map[string]bool) error {
+	for len(rows) > 0 {
+		n, bytes := 0, 0
+		need := map[stored]ref{}
+		for n < len(rows) && (n == 0 || bytes < joinBytes) {
+			bytes += rows[n].needs(need, want)
+			n++
+		}
+		if len(need) > 0 {
+			bodies, err := db.bodies(ctx, t, need)
+			if err != nil {
+				return err
+			}
+			again := rows[:0:0]
+			for _, r := range rows[:n] {
+				more, err := r.fill(bodies, want)
+				if err != nil {
+					return err
+				}
+				if more {
+					again = append(again, r)
+				}
+			}
+			// A row whose special values were a payload themselves has its own references only now.
+			if err := db.join(ctx, t, again, want); err != nil {
+				return err
+			}
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// needs adds the payloads the row waits for and returns their bytes.
+func (f *found) needs(need map[stored]ref, want map[string]bool) int {
+	bytes := 0
+	for _, p := range f.refs {
+		if p.all || want == nil || want[f.row.Fields[p.field].Name] {
+			need[stored{dayOf(f.row.Time), p.ref.hash}] = p.ref
+			bytes += p.ref.length
+		}
+	}
+	return bytes
+}
+
+// fill puts payloads into the fields that wait for them. It returns true when the row waits for more now.
+func (f *found) fill(bodies map[stored]string, want map[string]bool) (more bool, err error) {
+	refs := f.refs
+	f.refs = nil
+	var expired []string
+	for _, p := range refs {
+		body, ok := bodies[stored{dayOf(f.row.Time), p.ref.hash}]
+		switch {
+		case !p.all && want != nil && !want[f.row.Fields[p.field].Name]:
+			f.refs = append(f.refs, p)
+		case !ok && p.all:
+			expired = append(expired, "*")
+		case !ok:
+			expired = append(expired, f.row.Fields[p.field].Name)
+		case p.all:
+			if err := f.addSpecials(body, want); err != nil {
+				return false, fmt.Errorf("read row %q: %w: %w", f.row.ID, store.ErrCorrupt, err)
+			}
+			more = len(f.refs) > 0
+		default:
+			v, err := exactValue(p.typ, body)
+			if err != nil {
+				return false, fmt.Errorf("read row %q: %w: %w", f.row.ID, store.ErrCorrupt, err)
+			}
+			f.row.Fields[p.field].Value = v
+		}
+	}
+	if len(expired) > 0 {
+		f.expire(expired)
+	}
+	return more, nil
+}
+
+// expire removes the fields whose payload is gone and names them in a field of their own.
+func (f *found) expire(names []string) {
+	f.row.Fields = slices.DeleteFunc(f.row.Fields, func(x store.Field) bool {
+		return slices.Contains(names, x.Name) && x.Value == store.Value{}
+	})
+	f.row.Add(store.FieldPayloadsExpired, store.String(strings.Join(names, ",")))
+	f.refs = nil
+}
+
+// bodies fetches payloads. Those that do not exist, because they are past their retention, are missing in the result.
+func (db *DB) bodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref) (map[stored]string, error) {
+	out := make(map[stored]string, len(need))
+	if err := db.fetchBodies(ctx, t, need, out); err != nil {
+		return nil, err
+	}
+	if len(out) == len(need) {
+		return out, nil
+	}
+	// A payload and its row become visible on their own within the second after Write.
+	db.payloads.DebugFlush()
+	missing := map[stored]ref{}
+	for k, r := range need {
+		if _, ok := out[k]; !ok {
+			missing[k] = r
+		}
+	}
+	if err := db.fetchBodies(ctx, t, missing, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (db *DB) fetchBodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref, out map[stored]string) error {
+	days := map[int64][]string{}
+	for k := range need {
+		days[k.day] = append(days[k.day], k.hash)
+	}
+	for start, hashes := range days {
+		slices.Sort(hashes)
+		for hashes := range slices.Chunk(hashes, idsPerQuery) {
+			at := signal.TimeRange{Start: start, End: start + int64(day)}
+			chunks, err := db.fetchChunks(ctx, t, hashes, at)
+			if err != nil {
+				return err
+			}
+			for hash, parts := range chunks {
+				k := stored{start, hash}
+				if body, ok := assemble(parts, need[k]); ok {
+					out[k] = body
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// fetchChunks returns the parts of payloads by hash and number. Copies of a part are equal; one is kept.
+func (db *DB) fetchChunks(ctx context.Context, t logstorage.TenantID, hashes []string, at signal.TimeRange) (map[string]map[int]string, error) {
+	out := map[string]map[int]string{}
+	query := fieldIn(colHash, hashes) + fieldsPipe([]string{colTime, colHash, colChunk, colBody})
+	err := run(ctx, db.payloads, t, query, at, func(b *logstorage.DataBlock) error {
+		hashes, numbers, bodies := texts(b, colHash), texts(b, colChunk), texts(b, colBody)
+		for i, hash := range hashes {
+			n, err := strconv.Atoi(numbers[i])
+			if err != nil {
+				return fmt.Errorf("read payload %s: %w: chunk %q", hash, store.ErrCorrupt, numbers[i])
+			}
+			parts := out[hash]
+			if parts == nil {
+				parts = map[int]string{}
+				out[strings.Clone(hash)] = parts
+			}
+			if _, ok := parts[n]; !ok {
+				parts[n] = strings.Clone(bodies[i])
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// assemble joins the parts of a payload; it returns false when one is missing.
+func assemble(parts map[int]string, r ref) (string, bool) {
+	if r.chunks == 1 {
+		body, ok := parts[0]
+		return body, ok && len(body) == r.length
+	}
+	var b strings.Builder
+	b.Grow(r.length)
+	for i := range r.chunks {
+		part, ok := parts[i]
+		if !ok {
+			return "", false
+		}
+		b.WriteString(part)
+	}
+	return b.String(), b.Len() == r.length
+}
+
+// payloadUsers returns the condition for rows that refer to a payload with the words in it. Payloads of several chunks
+// are let through, since words may stand across two of them, and so are those that are no valid text.
+func (db *DB) payloadUsers(ctx context.Context, pl *plan, t store.Text) (string, error) {
+	at, ok := clip(pl.at)
+	if !ok {
+		return nothing, nil
+	}
+	at.Start = dayOf(at.Start)
+	hashes := map[string]struct{}{}
+	query := "(" + quote(colBody) + ":" + searchText(t) + " or " + fieldIs(colChunk, "1") + " or " + fieldHas(colInvalid) + ")" + fieldsPipe([]string{colHash})
+	err := run(ctx, db.payloads, pl.tenant, query, at, func(b *logstorage.DataBlock) error {
+		for _, h := range texts(b, colHash) {
+			if _, ok := hashes[h]; !ok {
+				hashes[strings.Clone(h)] = struct{}{}
+			}
+		}
+		if len(hashes) > maxUsers {
+			return errStop
+		}
+		return nil
+	})
+	if err == errStop {
+		return fieldHas(colSpecial), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	users := specialNamed(colInvalid)
+	if len(hashes) == 0 {
+		return users, nil
+	}
+	var b strings.Builder
+	b.WriteString(users + " or " + quote(colSpecial) + ":contains_any(")
+	first := true
+	for h := range hashes {
+		if !first {
+			b.WriteByte(',')
+		}
+		first = false
+		b.WriteString(quote(h))
+	}
+	b.WriteByte(')')
+	return b.String(), nil
+}
+
+// Payload implements store.Reader.
+func (db *DB) Payload(ctx context.Context, p signal.Project, hash string) (store.Payload, error) {
+	none := fmt.Errorf("payload %s: %w", hash, store.ErrNotFound)
+	if err := db.enter(); err != nil {
+		return store.Payload{}, err
+	}
+	defer db.leave()
+	t, ok := db.projects.find(p)
+	if !ok || hash == "" {
+		return store.Payload{}, none
+	}
+	parts, err := db.fetchChunks(ctx, t, []string{hash}, signal.AllTime())
+	if err == nil && len(parts[hash]) == 0 {
+		db.payloads.DebugFlush()
+		parts, err = db.fetchChunks(ctx, t, []string{hash}, signal.AllTime())
+	}
+	if err != nil {
+		return store.Payload{}, err
+	}
+	body, ok := wholeBody(parts[hash])
+	if !ok {
+		return store.Payload{}, none
+	}
+	return store.Payload{Hash: hash, MediaType: store.MediaTypeOf(body), Body: body}, nil
+}
+
+// wholeBody joins all parts there are.
+func wholeBody(parts map[int]string) (string, bool) {
+	length := 0
+	for _, p := range parts {
+		length += len(p)
+	}
+	if length == 0 {
+		return "", false
+	}
+	return assemble(parts, ref{length: length, chunks: len(parts)})
+}

@@ -1,0 +1,319 @@
+package eventdb
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// formatVersion is the version of everything below the folder. A higher one is refused, a lower one is migrated.
+const formatVersion = 1
+
+// Names inside the folder.
+const (
+	fileVersion  = "VERSION"
+	fileLock     = "lock"
+	fileProjects = "projects.json"
+	fileRevised  = "revised.json"
+	dirEvents    = "events"
+	dirPayloads  = "payloads"
+)
+
+const (
+	day = 24 * time.Hour
+	// engineFuture is the future the engine itself accepts. At opening it deletes what lies beyond, so that a clock
+	// that was set back must not matter: the real limit is ours.
+	engineFuture = 100 * 365 * day
+	maxRetention = 200 * 365 * day
+	// flushInterval is how often the engine writes to disk what it holds in memory.
+	flushInterval = 5 * time.Second
+	// visibleWithin is the engine's row buffer of one second and the time to make it searchable.
+	visibleWithin = 1500 * time.Millisecond
+)
+
+// Config holds what Open needs beside the folder. Zero values mean the defaults named at each field.
+type Config struct {
+	// Retention is the age at which spans, logs and the like are deleted, whole days at a time: 30 days.
+	Retention time.Duration
+	// PayloadRetention is the same for payloads: 7 days.
+	PayloadRetention time.Duration
+	// FutureRetention is how far ahead of the clock a row's time may be: 2 days.
+	FutureRetention time.Duration
+	// MinFreeBytes is the free space of the disk below which Write refuses: 100 MiB.
+	MinFreeBytes int64
+	// RecentIDs bounds how many row ids are held in memory to recognise repeats: 1 048 576, about 60 bytes each.
+	RecentIDs int
+	// RecentWindow is how far back the recent ids are read again at start: 30 minutes.
+	RecentWindow time.Duration
+	// Clock returns the present: time.Now.
+	Clock func() time.Time
+	// Observer is told of committed rows: nobody.
+	Observer store.Observer
+	// Logger: slog.DiscardHandler.
+	Logger *slog.Logger
+}
+
+func (c *Config) setDefaults() error {
+	setDefault(&c.Retention, 30*day)
+	setDefault(&c.PayloadRetention, 7*day)
+	setDefault(&c.FutureRetention, 2*day)
+	setDefault(&c.MinFreeBytes, 100<<20)
+	setDefault(&c.RecentIDs, 1<<20)
+	setDefault(&c.RecentWindow, 30*time.Minute)
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	var errs []error
+	for name, d := range map[string]time.Duration{"retention": c.Retention, "payload retention": c.PayloadRetention} {
+		if d < day || d > maxRetention {
+			errs = append(errs, fmt.Errorf("%s of %s: a day to 200 years are allowed", name, d))
+		}
+	}
+	if c.FutureRetention < 0 || c.FutureRetention > engineFuture/2 || c.RecentIDs < 0 || c.RecentWindow < 0 {
+		errs = append(errs, errors.New("future retention, recent ids and recent window must not be negative or huge"))
+	}
+	return errors.Join(errs...)
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// DB is an event store in a folder. It implements store.Events.
+type DB struct {
+	dir  string
+	cfg  Config
+	lock *os.File
+
+	events   *logstorage.Storage
+	payloads *logstorage.Storage
+
+	projects *projects
+	revised  *revisedKinds
+	recent   *recent
+	traces   *traceIndex
+	known    *knownPayloads
+
+	// life counts the running calls, so that Close can wait for them.
+	life struct {
+		sync.Mutex
+		running sync.WaitGroup
+		closed  bool
+	}
+	// changes is held for reading by writers and for writing by Delete, which must see every row and payload there is.
+	changes sync.RWMutex
+	// observing makes the calls of the Observer one at a time.
+	observing sync.Mutex
+	counts    counters
+}
+
+var _ store.Events = (*DB)(nil)
+
+// Open opens the store in dir, which it creates when it is missing. Only one DB, of one process, can have a folder
+// open: the second gets store.ErrInUse. A folder of a newer release gives store.ErrNewer.
+func Open(dir string, cfg Config) (*DB, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, fmt.Errorf("open event store: %w", err)
+	}
+	db := &DB{dir: dir, cfg: cfg}
+	if err := db.open(); err != nil {
+		if db.lock != nil {
+			_ = db.lock.Close() // the error that matters is err
+		}
+		return nil, fmt.Errorf("open event store in %s: %w", dir, err)
+	}
+	return db, nil
+}
+
+func (db *DB) open() error {
+	if err := setupEngine(db.cfg.Logger); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(db.dir, 0o750); err != nil {
+		return signal.WithHint(err, "choose a folder that this user may write to")
+	}
+	var err error
+	if db.lock, err = lockFolder(filepath.Join(db.dir, fileLock)); err != nil {
+		return err
+	}
+	if err := checkVersion(db.dir); err != nil {
+		return err
+	}
+	if db.projects, err = openProjects(filepath.Join(db.dir, fileProjects)); err != nil {
+		return err
+	}
+	if db.revised, err = openRevised(filepath.Join(db.dir, fileRevised)); err != nil {
+		return err
+	}
+	for _, name := range []string{dirEvents, dirPayloads} {
+		if err := checkWritable(filepath.Join(db.dir, name)); err != nil {
+			return err
+		}
+	}
+	db.events = db.openEngine(dirEvents, db.cfg.Retention)
+	db.payloads = db.openEngine(dirPayloads, db.cfg.PayloadRetention)
+	db.recent = newRecent(db.cfg.RecentIDs)
+	db.traces = newTraceIndex()
+	db.known = newKnownPayloads()
+	if err := db.loadRecent(); err != nil {
+		db.closeEngines()
+		return err
+	}
+	return nil
+}
+
+// openEngine opens one instance of the engine. It keeps a day more than we accept rows for, so that no row that
+// passed our check is dropped by its own, whichever clock is behind.
+func (db *DB) openEngine(name string, retention time.Duration) *logstorage.Storage {
+	return logstorage.MustOpenStorage(filepath.Join(db.dir, name), &logstorage.StorageConfig{
+		Retention:              retention + day,
+		FutureRetention:        engineFuture,
+		FlushInterval:          flushInterval,
+		MinFreeDiskSpaceBytes:  db.cfg.MinFreeBytes,
+		DefaultParallelReaders: 2,
+	})
+}
+
+// lockFolder takes the lock that keeps other processes out. It goes with the process, however that ends.
+func lockFolder(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, signal.WithHint(err, "choose a folder that this user may write to")
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close() // nothing was written
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, signal.WithHint(store.ErrInUse, "stop the other process, or choose another folder with --data")
+		}
+		return nil, fmt.Errorf("lock folder: %w", err)
+	}
+	return f, nil
+}
+
+// checkVersion refuses a folder of a newer release and marks a new one.
+func checkVersion(dir string) error {
+	path := filepath.Join(dir, fileVersion)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, dirEvents)); err == nil {
+			return fmt.Errorf("%w: events without a file %s", store.ErrCorrupt, fileVersion)
+		}
+		return writeFile(path, []byte(strconv.Itoa(formatVersion)+"\n"))
+	}
+	if err != nil {
+		return err
+	}
+	version, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || version < 1 {
+		return fmt.Errorf("%w: file %s does not hold a version", store.ErrCorrupt, fileVersion)
+	}
+	if version > formatVersion {
+		err := fmt.Errorf("%w: format %d, this release knows %d", store.ErrNewer, version, formatVersion)
+		return signal.WithHint(err, "use the release that wrote the folder or a later one, or choose another folder with --data")
+	}
+	return nil
+}
+
+// checkWritable tells whether the engine may create files in an existing folder: it would end the process otherwise.
+func checkWritable(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	f, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return signal.WithHint(err, "give this user the right to write there")
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// writeFile replaces a small file as a whole: after a crash it is the old or the new one.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// enter registers a running call; leave ends it.
+func (db *DB) enter() error {
+	db.life.Lock()
+	defer db.life.Unlock()
+	if db.life.closed {
+		return store.ErrClosed
+	}
+	db.life.running.Add(1)
+	return nil
+}
+
+func (db *DB) leave() { db.life.running.Done() }
+
+// Flush makes everything written so far visible to readers at once. It is no disk sync and not cheap: for tests, and
+// before a question that must see the last second.
+func (db *DB) Flush() error {
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.leave()
+	db.flush()
+	return nil
+}
+
+func (db *DB) flush() {
+	db.payloads.DebugFlush()
+	db.events.DebugFlush()
+}
+
+// Close waits for the running calls and writes everything to disk.
+func (db *DB) Close() error {
+	db.life.Lock()
+	if db.life.closed {
+		db.life.Unlock()
+		return nil
+	}
+	db.life.closed = true
+	db.life.Unlock()
+	db.life.running.Wait()
+	db.closeEngines()
+	return db.lock.Close()
+}
+
+func (db *DB) closeEngines() {
+	db.events.MustClose()
+	db.payloads.MustClose()
+}

@@ -1,0 +1,160 @@
+package eventdb
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// plan is how a scope is asked for.
+type plan struct {
+	project signal.Project
+	tenant  logstorage.TenantID
+	kind    store.Kind
+	at      signal.TimeRange
+	query   string // the engine's condition
+	// match judges what the engine can't; nil without a filter. exact says that plain rows need no second look.
+	match store.Matcher
+	exact bool
+	// fields are those match looks at; all says that it looks at every field, and whole payloads.
+	fields []string
+	all    bool
+	// numeric are fields taken for numbers.
+	numeric []string
+	// revised says that some row of the kind may have a newer revision elsewhere.
+	revised bool
+	// narrow says that at holds little more than what is asked for.
+	narrow bool
+}
+
+// plan prepares a question. It returns nil without an error when no row can be in scope.
+func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan, error) {
+	pl := &plan{project: p, kind: s.Kind, at: s.Time, exact: true}
+	m, err := store.Compile(s.Filter)
+	if err != nil {
+		return nil, signal.Permanent(err)
+	}
+	var known bool
+	pl.tenant, known = db.projects.find(p)
+	pl.at.Start = max(pl.at.Start, db.accept().Start)
+	if !known || pl.at.Empty() {
+		return nil, nil
+	}
+	if s.Kind == store.KindSpan {
+		if err := db.narrow(ctx, pl, s.Filter); err != nil {
+			return nil, err
+		}
+		if pl.at.Empty() {
+			return nil, nil
+		}
+	}
+	pl.query = ofKind(s.Kind)
+	pl.revised = db.revised.has(p, s.Kind)
+	if s.Filter == nil {
+		return pl, nil
+	}
+	push := &pusher{}
+	c := push.push(s.Filter, false)
+	pl.match, pl.exact, pl.fields, pl.numeric = m, c.exact, push.fields, push.numeric
+	pl.all = len(push.anywhere) > 0
+	special := touches(push.fields)
+	for _, t := range push.anywhere {
+		users, err := db.payloadUsers(ctx, pl, t)
+		if err != nil {
+			return nil, err
+		}
+		special += " or " + users
+	}
+	pl.query += " (" + c.query + " or " + special + ")"
+	return pl, nil
+}
+
+// narrow cuts the time to that of the traces a filter asks for by id.
+func (db *DB) narrow(ctx context.Context, pl *plan, f store.Filter) error {
+	ids, ok := requiredTexts(f, store.FieldTraceID)
+	if !ok || len(ids) > idsPerQuery || slices.Contains(ids, "") {
+		return nil
+	}
+	var at signal.TimeRange
+	for _, id := range ids {
+		r, err := db.traceRange(ctx, pl.tenant, id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		at = at.Include(r.Start).Include(r.End - 1)
+	}
+	pl.at.Start, pl.at.End = max(pl.at.Start, at.Start), min(pl.at.End, at.End)
+	pl.narrow = true
+	return nil
+}
+
+// requiredTexts returns the texts one of which a field must have for f to hold; false when f does not say.
+func requiredTexts(f store.Filter, field string) ([]string, bool) {
+	switch f := f.(type) {
+	case store.And:
+		for _, part := range f {
+			if texts, ok := requiredTexts(part, field); ok {
+				return texts, true
+			}
+		}
+	case store.Or:
+		var all []string
+		for _, part := range f {
+			texts, ok := requiredTexts(part, field)
+			if !ok {
+				return nil, false
+			}
+			all = append(all, texts...)
+		}
+		return all, len(f) > 0
+	case store.Compare:
+		if f.Field == field && f.Op == store.OpEq {
+			return []string{f.Value.Text()}, true
+		}
+	case store.In:
+		if f.Field == field {
+			return f.Values, true
+		}
+	}
+	return nil, false
+}
+
+// columns returns the columns to read so that want and the filter's fields come back; nil for all of them.
+func (pl *plan) columns(want []string) []string {
+	if want == nil || pl.all {
+		return nil
+	}
+	cols := []string{colTime, colKind, colID, colTypes, colSpecial}
+	for _, f := range slices.Concat(want, pl.fields) {
+		if columnName(f) && !slices.Contains(cols, f) {
+			cols = append(cols, f)
+		}
+	}
+	if pl.revised {
+		cols = append(cols, store.FieldRevision)
+	}
+	return cols
+}
+
+// wanted returns the set of fields to decode; nil for all.
+func (pl *plan) wanted(want []string) map[string]bool {
+	if want == nil || pl.all {
+		return nil
+	}
+	set := map[string]bool{}
+	for _, f := range slices.Concat(want, pl.fields) {
+		set[f] = true
+	}
+	if pl.revised {
+		set[store.FieldRevision] = true
+	}
+	return set
+}

@@ -1,0 +1,199 @@
+package eventdb
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// idKey stands for a row id within its project and kind: 128 bits, so that two never meet by chance.
+type idKey = xxh3.Uint128
+
+func keyOf(p signal.Project, k store.Kind, id string) idKey {
+	b := make([]byte, 0, 160)
+	b = append(b, p...)
+	b = append(b, 0)
+	b = append(b, k...)
+	b = append(b, 0)
+	b = append(b, id...)
+	return xxh3.Hash128(b)
+}
+
+// verdict says what is known of a row's id.
+type verdict uint8
+
+const (
+	fresh    verdict = iota // never stored
+	repeat                  // stored, with this revision or a newer one
+	revision                // stored with an older revision
+	unsure                  // not remembered, and memory does not reach back so far: the engine must be asked
+)
+
+// recent is the exact set of the row ids of the last time. Every stored row whose time is at or after floor is in it;
+// rows older than that are remembered for a while only, by when they came.
+type recent struct {
+	mu      sync.Mutex
+	max     int
+	floor   int64
+	ids     map[idKey]seen
+	minutes map[int64][]idKey // ids by the minute of their row's time, for eviction
+	late    map[idKey]int64   // revisions of rows before floor
+	later   map[idKey]int64   // the generation before late
+}
+
+type seen struct {
+	minute int64
+	rev    int64
+}
+
+// claim is what one row took from the set, to give it back.
+type claim struct {
+	key     idKey
+	verdict verdict
+	before  int64 // the revision known before, with verdict revision
+}
+
+func newRecent(maxIDs int) *recent {
+	return &recent{
+		max: maxIDs, floor: math.MaxInt64,
+		ids: map[idKey]seen{}, minutes: map[int64][]idKey{},
+		late: map[idKey]int64{}, later: map[idKey]int64{},
+	}
+}
+
+// claim says what is known of a row and takes its id, so that of two writers of one row only one goes on.
+// forgot tells that ids were dropped to stay within bounds: the engine's newest rows must become visible now.
+func (r *recent) claim(key idKey, at, rev int64) (c claim, forgot bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.key = key
+	if known, ok := r.revision(key); ok {
+		if rev <= known {
+			c.verdict = repeat
+			return c, false
+		}
+		c.verdict, c.before = revision, known
+		r.setRevision(key, rev)
+		return c, false
+	}
+	if at < r.floor {
+		c.verdict = unsure
+		r.late[key] = rev
+		return c, r.turnLate()
+	}
+	if rev > 0 {
+		// An older revision may lie at another time, before floor.
+		c.verdict = unsure
+	}
+	minute := at / int64(time.Minute)
+	r.ids[key] = seen{minute: minute, rev: rev}
+	r.minutes[minute] = append(r.minutes[minute], key)
+	return c, r.evict()
+}
+
+func (r *recent) revision(key idKey) (int64, bool) {
+	if s, ok := r.ids[key]; ok {
+		return s.rev, true
+	}
+	if rev, ok := r.late[key]; ok {
+		return rev, true
+	}
+	rev, ok := r.later[key]
+	return rev, ok
+}
+
+func (r *recent) setRevision(key idKey, rev int64) {
+	if s, ok := r.ids[key]; ok {
+		s.rev = rev
+		r.ids[key] = s
+		return
+	}
+	r.late[key] = rev
+}
+
+// release gives back a claim whose row was not stored.
+func (r *recent) release(c claim) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch c.verdict {
+	case revision:
+		r.setRevision(c.key, c.before)
+	case fresh, unsure:
+		r.drop(c.key)
+	case repeat:
+	}
+}
+
+// known notes the revision the engine holds of a claimed row.
+func (r *recent) known(key idKey, rev int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.setRevision(key, rev)
+}
+
+// forget removes an id after its row was deleted.
+func (r *recent) forget(key idKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drop(key)
+}
+
+// drop leaves the key in its minute's list, where it does no harm.
+func (r *recent) drop(key idKey) {
+	delete(r.ids, key)
+	delete(r.late, key)
+	delete(r.later, key)
+}
+
+// evict drops the oldest minutes until an eighth is free again.
+func (r *recent) evict() bool {
+	if len(r.ids) <= r.max {
+		return false
+	}
+	for len(r.ids) > r.max-r.max/8 && len(r.minutes) > 0 {
+		oldest := int64(math.MaxInt64)
+		for m := range r.minutes {
+			oldest = min(oldest, m)
+		}
+		for _, key := range r.minutes[oldest] {
+			if s, ok := r.ids[key]; ok && s.minute == oldest {
+				delete(r.ids, key)
+			}
+		}
+		delete(r.minutes, oldest)
+		r.floor = max(r.floor, (oldest+1)*int64(time.Minute))
+	}
+	return true
+}
+
+func (r *recent) turnLate() bool {
+	if len(r.late) <= r.max/4 {
+		return false
+	}
+	r.later, r.late = r.late, map[idKey]int64{}
+	return true
+}
+
+// load adds a stored row at start.
+func (r *recent) load(key idKey, at, rev int64) {
+	minute := at / int64(time.Minute)
+	s, ok := r.ids[key]
+	if !ok {
+		r.minutes[minute] = append(r.minutes[minute], key)
+	}
+	r.ids[key] = seen{minute: minute, rev: max(rev, s.rev)}
+}
+
+// reach says from which time on every stored row is in the set.
+func (r *recent) reach(floor int64) { r.floor = floor }
+
+func (r *recent) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ids) + len(r.late) + len(r.later)
+}

@@ -1,0 +1,165 @@
+package eventdb
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// traceBlock is the grain of the trace index: for each trace there is one index row per block of this length in which
+// spans of it started. Half an hour costs most traces one row and a fetch by id at most an hour to scan.
+const traceBlock = int64(30 * time.Minute)
+
+// maxTraces bounds how many traces a generation of the cache holds, about 150 bytes each.
+const maxTraces = 50_000
+
+// traceIndex knows of the newest traces which index rows were written. The rows themselves are in the engine, kind
+// _trace, with the block's beginning as their time and the trace id as their only column, so that they age with the
+// spans.
+type traceIndex struct {
+	mu         sync.Mutex
+	young, old map[traceKey]*traceBlocks
+}
+
+type traceKey struct {
+	tenant logstorage.TenantID
+	id     string
+}
+
+// traceBlocks lists the blocks of one trace.
+type traceBlocks struct {
+	starts []int64
+	// complete says that blocks written before this entry came to be are in starts too.
+	complete bool
+}
+
+func newTraceIndex() *traceIndex {
+	return &traceIndex{young: map[traceKey]*traceBlocks{}, old: map[traceKey]*traceBlocks{}}
+}
+
+// note records that a span of a trace starts at a time and tells whether an index row must be written for its block.
+func (x *traceIndex) note(k traceKey, at int64) (block int64, isNew bool) {
+	block = at - at%traceBlock
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.entry(k)
+	if slices.Contains(e.starts, block) {
+		return block, false
+	}
+	e.starts = append(e.starts, block)
+	return block, true
+}
+
+func (x *traceIndex) entry(k traceKey) *traceBlocks {
+	if e := x.young[k]; e != nil {
+		return e
+	}
+	e := x.old[k]
+	if e == nil {
+		e = &traceBlocks{}
+	}
+	if len(x.young) >= maxTraces {
+		x.old, x.young = x.young, make(map[traceKey]*traceBlocks, maxTraces)
+	}
+	x.young[k] = e
+	return e
+}
+
+// find returns the range that is known, and whether it is all there is.
+func (x *traceIndex) find(k traceKey) (r signal.TimeRange, complete bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.young[k]
+	if e == nil {
+		e = x.old[k]
+	}
+	if e == nil {
+		return signal.TimeRange{}, false
+	}
+	return rangeOf(e.starts), e.complete
+}
+
+// learn adds the blocks the engine holds.
+func (x *traceIndex) learn(k traceKey, starts []int64) signal.TimeRange {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.entry(k)
+	for _, s := range starts {
+		if !slices.Contains(e.starts, s) {
+			e.starts = append(e.starts, s)
+		}
+	}
+	e.complete = true
+	return rangeOf(e.starts)
+}
+
+func (x *traceIndex) forget(k traceKey) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.young, k)
+	delete(x.old, k)
+}
+
+func rangeOf(starts []int64) signal.TimeRange {
+	var r signal.TimeRange
+	for _, s := range starts {
+		r = r.Include(s)
+		if s > math.MaxInt64-traceBlock {
+			r.End = math.MaxInt64
+			continue
+		}
+		r = r.Include(s + traceBlock - 1)
+	}
+	return r
+}
+
+// TraceRange implements store.Reader.
+func (db *DB) TraceRange(ctx context.Context, p signal.Project, traceID string) (signal.TimeRange, error) {
+	if err := db.enter(); err != nil {
+		return signal.TimeRange{}, err
+	}
+	defer db.leave()
+	t, ok := db.projects.find(p)
+	if !ok {
+		return signal.TimeRange{}, store.ErrNotFound
+	}
+	return db.traceRange(ctx, t, traceID)
+}
+
+func (db *DB) traceRange(ctx context.Context, t logstorage.TenantID, traceID string) (signal.TimeRange, error) {
+	k := traceKey{t, traceID}
+	if traceID == "" {
+		return signal.TimeRange{}, store.ErrNotFound
+	}
+	if r, complete := db.traces.find(k); complete {
+		return r, nil
+	}
+	var starts []int64
+	query := ofKind(kindTrace) + " " + fieldIs(store.FieldTraceID, traceID) + fieldsPipe([]string{colTime})
+	err := run(ctx, db.events, t, query, signal.AllTime(), func(b *logstorage.DataBlock) error {
+		starts, _ = b.GetTimestamps(starts)
+		return nil
+	})
+	if err != nil {
+		return signal.TimeRange{}, err
+	}
+	if r, _ := db.traces.find(k); r.Empty() && len(starts) == 0 {
+		return r, store.ErrNotFound
+	}
+	return db.traces.learn(k, starts), nil
+}
+
+// traceRow is the index row of a block of a trace.
+func traceRow(traceID string, block int64) encoded {
+	row := encoded{time: block, streams: 1}
+	row.add(colKind, string(kindTrace))
+	row.add(store.FieldTraceID, traceID)
+	return row
+}

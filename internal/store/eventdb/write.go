@@ -1,0 +1,266 @@
+package eventdb
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// counters are figures of what happened since Open.
+type counters struct {
+	written, repeats, rejected, payloadsNew, payloadsKnown, payloadsExpired atomic.Uint64
+}
+
+// Reasons for rejecting rows, as senders read them.
+const (
+	reasonOld    = "older than the retention of %s"
+	reasonFuture = "more than %s ahead of the server's clock"
+)
+
+// batch is one Write on its way: prepare fills it, the log and the engine take it.
+type batch struct {
+	tenant   logstorage.TenantID
+	rows     []store.Row // new rows, for the Observer
+	claims   []claim     // of rows, in their order
+	events   []encoded
+	payloads []encoded
+}
+
+// Write implements store.Writer.
+func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
+	var rejected signal.Rejected
+	if err := db.enter(); err != nil {
+		return rejected, err
+	}
+	defer db.leave()
+	if err := ctx.Err(); err != nil {
+		return rejected, err
+	}
+	if db.events.IsReadOnly() {
+		return rejected, signal.Retryable(fmt.Errorf("write rows: %w: less than %d MiB are free", store.ErrReadOnly, db.cfg.MinFreeBytes>>20), 10*time.Second)
+	}
+	db.changes.RLock()
+	defer db.changes.RUnlock()
+	b, rejected, err := db.prepare(ctx, p, rows)
+	if err != nil {
+		db.release(b)
+		return rejected, err
+	}
+	if n := db.commit(b); n > 0 {
+		rejected.Add(n, "refused by the storage engine")
+	}
+	db.observe(p, b.rows)
+	db.counts.rejected.Add(uint64(rejected.Items))
+	return rejected, nil
+}
+
+// prepare decides which rows are new and turns them into columns. Nothing is stored yet.
+func (db *DB) prepare(ctx context.Context, p signal.Project, rows []store.Row) (*batch, signal.Rejected, error) {
+	b := &batch{}
+	var rejected signal.Rejected
+	var err error
+	if b.tenant, err = db.projects.create(p); err != nil {
+		return b, rejected, err
+	}
+	accept := db.accept()
+	candidates := make([]int, 0, len(rows))
+	for i := range rows {
+		r := &rows[i]
+		switch {
+		case r.Kind == store.KindHeartbeat:
+			candidates = append(candidates, i)
+		case r.Time < accept.Start:
+			rejected.Add(1, fmt.Sprintf(reasonOld, db.cfg.Retention))
+		case r.Time >= accept.End:
+			rejected.Add(1, fmt.Sprintf(reasonFuture, db.cfg.FutureRetention))
+		case r.Kind == "" || strings.HasPrefix(string(r.Kind), "_") || r.Kind == store.KindPayload:
+			rejected.Add(1, fmt.Sprintf("rows of kind %q can't be written", r.Kind))
+		default:
+			candidates = append(candidates, i)
+		}
+	}
+	if err := db.claim(ctx, p, b, rows, candidates); err != nil {
+		return b, rejected, err
+	}
+	if err := db.encode(p, b, &rejected); err != nil {
+		return b, rejected, err
+	}
+	return b, rejected, nil
+}
+
+// accept is the range of times that rows may have now.
+func (db *DB) accept() signal.TimeRange {
+	now := db.cfg.Clock()
+	// The engine's days begin at the epoch; what lies before it has no place there.
+	start := max(now.Add(-db.cfg.Retention).UnixNano(), 0)
+	return signal.TimeRange{Start: start, End: now.Add(db.cfg.FutureRetention).UnixNano()}
+}
+
+// claim takes the ids of the candidates and puts those that are new into the batch.
+func (db *DB) claim(ctx context.Context, p signal.Project, b *batch, rows []store.Row, candidates []int) error {
+	var open []int // of b.rows: the engine must be asked
+	forgot := false
+	for _, i := range candidates {
+		r := &rows[i]
+		if r.Kind == store.KindHeartbeat {
+			b.rows, b.claims = append(b.rows, *r), append(b.claims, claim{verdict: repeat})
+			continue
+		}
+		c, f := db.recent.claim(keyOf(p, r.Kind, r.ID), r.Time, revisionOf(r))
+		forgot = forgot || f
+		switch c.verdict {
+		case repeat:
+			db.counts.repeats.Add(1)
+			continue
+		case unsure:
+			open = append(open, len(b.rows))
+		case fresh, revision:
+		}
+		b.rows, b.claims = append(b.rows, *r), append(b.claims, c)
+	}
+	if forgot {
+		db.flush()
+	}
+	return db.settle(ctx, p, b, open)
+}
+
+// settle asks the engine for the rows that memory does not reach back to and drops those it has.
+func (db *DB) settle(ctx context.Context, p signal.Project, b *batch, open []int) error {
+	if len(open) == 0 {
+		return nil
+	}
+	stored, err := db.storedRevisions(ctx, p, b.tenant, b.rows, open)
+	if err != nil {
+		return fmt.Errorf("look for repeats: %w", err)
+	}
+	repeats := make(map[int]bool)
+	for _, i := range open {
+		r := &b.rows[i]
+		rev, ok := stored[keyOf(p, r.Kind, r.ID)]
+		switch {
+		case !ok:
+			b.claims[i].verdict = fresh
+		case rev >= revisionOf(r):
+			db.recent.known(b.claims[i].key, rev)
+			repeats[i] = true
+			db.counts.repeats.Add(1)
+		default:
+			b.claims[i].verdict, b.claims[i].before = revision, rev
+		}
+	}
+	if len(repeats) > 0 {
+		b.keep(func(i int) bool { return !repeats[i] })
+	}
+	return nil
+}
+
+// keep drops the rows for which ok is false.
+func (b *batch) keep(ok func(i int) bool) {
+	n := 0
+	for i := range b.rows {
+		if ok(i) {
+			b.rows[n], b.claims[n] = b.rows[i], b.claims[i]
+			n++
+		}
+	}
+	b.rows, b.claims = b.rows[:n], b.claims[:n]
+}
+
+// encode fills the batch's columns and payloads, and the index rows of new traces.
+func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) error {
+	e := &encoder{project: p}
+	dropped := map[int]bool{}
+	for i := range b.rows {
+		r := &b.rows[i]
+		if r.Kind == store.KindHeartbeat {
+			continue
+		}
+		row, err := e.encode(r)
+		if err != nil {
+			rejected.Add(1, err.Error())
+			db.recent.release(b.claims[i])
+			dropped[i] = true
+			continue
+		}
+		if revisionOf(r) > 0 {
+			if err := db.revised.add(p, r.Kind); err != nil {
+				return err
+			}
+		}
+		if r.Kind == store.KindSpan {
+			if id := r.Text(store.FieldTraceID); id != "" {
+				if block, isNew := db.traces.note(traceKey{b.tenant, id}, r.Time); isNew {
+					b.events = append(b.events, traceRow(id, block))
+				}
+			}
+		}
+		b.events = append(b.events, row)
+		db.addPayloads(b, row)
+	}
+	if len(dropped) > 0 {
+		b.keep(func(i int) bool { return !dropped[i] })
+	}
+	return nil
+}
+
+// commit makes a batch durable and visible. Here the write-ahead log has its place: the batch goes to the log and is
+// synced before the engine gets it.
+func (db *DB) commit(b *batch) (refused int64) {
+	add(db.payloads, b.tenant, b.payloads)
+	refused = add(db.events, b.tenant, b.events)
+	db.counts.written.Add(uint64(len(b.events)))
+	return refused
+}
+
+// observe tells the Observer of what was committed.
+func (db *DB) observe(p signal.Project, rows []store.Row) {
+	if db.cfg.Observer == nil || len(rows) == 0 {
+		return
+	}
+	db.observing.Lock()
+	defer db.observing.Unlock()
+	db.cfg.Observer.Committed(p, rows)
+}
+
+// add gives rows to an engine. It returns how many the engine did not take; encode keeps within its limits, so that
+// there are none.
+func add(engine *logstorage.Storage, t logstorage.TenantID, rows []encoded) (refused int64) {
+	if len(rows) == 0 {
+		return 0
+	}
+	lr := logstorage.GetLogRows(nil, nil, nil, nil, "")
+	defer logstorage.PutLogRows(lr)
+	for i := range rows {
+		n := lr.RowsCount()
+		lr.MustAdd(t, rows[i].time, rows[i].fields, rows[i].streams)
+		if lr.RowsCount() == n {
+			refused++
+		}
+		if lr.NeedFlush() {
+			engine.MustAddRows(lr)
+			lr.ResetKeepSettings()
+		}
+	}
+	engine.MustAddRows(lr)
+	return refused
+}
+
+// release gives back what a batch has claimed.
+func (db *DB) release(b *batch) {
+	for i, c := range b.claims {
+		db.recent.release(c)
+		if b.rows[i].Kind == store.KindSpan {
+			db.traces.forget(traceKey{b.tenant, b.rows[i].Text(store.FieldTraceID)})
+		}
+	}
+}
+
+// revisionOf returns a row's revision, 0 when it has none.
+func revisionOf(r *store.Row) int64 { return r.Get(store.FieldRevision).Int() }
