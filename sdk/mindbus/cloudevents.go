@@ -1,0 +1,481 @@
+package mindbus
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// ContentType is the media type of an encoded message.
+const ContentType = "application/cloudevents+json"
+
+// MaxSize is the largest encoded message, in bytes; it is what RabbitMQ accepts by default.
+const MaxSize = 16 << 20
+
+// ErrInvalid marks every error of Encode and Decode: the message or its bytes break a rule, and would break it again.
+var ErrInvalid = errors.New("invalid message")
+
+const specVersion = "1.0"
+
+// eventType returns the type as CloudEvents has it.
+func (t Type) eventType() string { return "ai.team." + strings.ToLower(string(t)) }
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+// Encode returns m as a CloudEvents 1.0 event in structured JSON. The same message always gives the same bytes.
+func Encode(m Message) ([]byte, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	e := event{
+		SpecVersion: specVersion, ID: m.ID, Type: m.Type.eventType(), Source: escapeSource(m.From),
+		ToAgent: m.To, Subject: m.TaskID, TraceParent: m.TraceParent, TraceState: m.TraceState, Data: m.Payload,
+	}
+	if !m.Time.IsZero() {
+		e.Time = m.Time.UTC().Format(time.RFC3339Nano)
+	}
+	if len(m.Payload) > 0 {
+		e.DataContentType = "application/json"
+	}
+	body, err := encodeJSON(e)
+	if err != nil {
+		return nil, invalid("payload: %v", err)
+	}
+	if len(m.Extensions) > 0 {
+		ext, err := encodeJSON(m.Extensions)
+		if err != nil {
+			return nil, invalid("extensions: %v", err)
+		}
+		body = append(append(body[:len(body)-1], ','), ext[1:]...)
+	}
+	if len(body) > MaxSize {
+		return nil, invalid("%d bytes, more than %d", len(body), MaxSize)
+	}
+	return body, nil
+}
+
+// event is the wire form, in the order in which it is written.
+type event struct {
+	SpecVersion     string          `json:"specversion"`
+	ID              string          `json:"id"`
+	Type            string          `json:"type"`
+	Source          string          `json:"source"`
+	ToAgent         string          `json:"toagent,omitempty"`
+	Subject         string          `json:"subject,omitempty"`
+	Time            string          `json:"time,omitempty"`
+	TraceParent     string          `json:"traceparent,omitempty"`
+	TraceState      string          `json:"tracestate,omitempty"`
+	DataContentType string          `json:"datacontenttype,omitempty"`
+	Data            json.RawMessage `json:"data,omitempty"`
+}
+
+// encodeJSON keeps <, > and & as they are, so that prompts stay readable on the wire.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// check reports the first rule that m breaks, by the mission's names of its fields.
+func (m Message) check() error {
+	switch {
+	case m.ID == "":
+		return invalid("id is empty")
+	case !m.Type.valid():
+		return invalid("type %q is none of COMMAND, RESULT, ERROR, EVENT, CONTROL", m.Type)
+	case m.From == "":
+		return invalid("from_agent is empty")
+	case m.To == "":
+		return invalid("to_agent is empty")
+	}
+	for name, s := range map[string]string{
+		"id": m.ID, "from_agent": m.From, "to_agent": m.To, "trace_id": m.TaskID,
+		"traceparent": m.TraceParent, "tracestate": m.TraceState,
+	} {
+		if err := checkText(name, s); err != nil {
+			return err
+		}
+	}
+	// RFC 3339 has four digits for the year.
+	if y := m.Time.UTC().Year(); !m.Time.IsZero() && (y < 0 || y > 9999) {
+		return invalid("time: year %d is not in 0 to 9999", y)
+	}
+	for name, v := range m.Extensions {
+		if err := checkExtension(name, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkText applies the CloudEvents type String: Unicode without control characters.
+func checkText(name, s string) error {
+	if !utf8.ValidString(s) {
+		return invalid("%s is not valid UTF-8", name)
+	}
+	for _, r := range s {
+		if r < 0x20 || (r >= 0x7f && r <= 0x9f) || r&0xfffe == 0xfffe || (r >= 0xfdd0 && r <= 0xfdef) {
+			return invalid("%s has the character %U, which CloudEvents forbids", name, r)
+		}
+	}
+	return nil
+}
+
+// hasField reports whether the name is data or an attribute that Message has a field for.
+func hasField(name string) bool {
+	switch name {
+	case "specversion", "id", "type", "source", "toagent", "subject", "time", "traceparent", "tracestate",
+		"datacontenttype", "dataschema", "data", "data_base64":
+		return true
+	}
+	return false
+}
+
+func checkExtension(name string, v any) error {
+	if hasField(name) {
+		return invalid("extension %q has a field of its own", name)
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	switch v := v.(type) {
+	case string:
+		return checkText(name, v)
+	case bool, int32:
+		return nil
+	}
+	return invalid("extension %q is a %T; string, bool and int32 are allowed", name, v)
+}
+
+func checkName(name string) error {
+	if name == "" {
+		return invalid("an attribute has an empty name")
+	}
+	for _, r := range name {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') {
+			return invalid("attribute %q: names are made of a-z and 0-9", name)
+		}
+	}
+	return nil
+}
+
+// Decode reads a message from CloudEvents 1.0 structured JSON, or from plain JSON with the six fields id, type,
+// from_agent, to_agent, trace_id and payload. It is strict: what breaks a rule of CloudEvents, is no message of the
+// team or is cut off is an error that says what is wrong. The bytes may be reused afterwards.
+func Decode(data []byte) (Message, error) {
+	if len(data) > MaxSize {
+		return Message{}, invalid("%d bytes, more than %d", len(data), MaxSize)
+	}
+	if !utf8.Valid(data) {
+		return Message{}, invalid("not valid UTF-8")
+	}
+	fields, err := readObject(data)
+	if err != nil {
+		return Message{}, err
+	}
+	_, isEvent := fields["specversion"]
+	_, isPlain := fields["from_agent"]
+	switch {
+	case isEvent:
+		return decodeEvent(fields)
+	case isPlain:
+		return decodePlain(fields)
+	}
+	return Message{}, invalid("neither a CloudEvents event (no specversion) nor a plain message (no from_agent)")
+}
+
+// readObject splits a JSON object into its members. Doubled names are an error: readers would disagree on which counts.
+func readObject(data []byte) (map[string]json.RawMessage, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	tok, err := dec.Token()
+	if err != nil {
+		return nil, invalid("not JSON: %v", err)
+	}
+	if tok != json.Delim('{') {
+		return nil, invalid("not a JSON object")
+	}
+	fields := make(map[string]json.RawMessage, 12)
+	for dec.More() {
+		tok, err := dec.Token()
+		if err != nil {
+			return nil, invalid("not JSON: %v", err)
+		}
+		name, ok := tok.(string)
+		if !ok {
+			return nil, invalid("not JSON: %v is no name", tok)
+		}
+		if _, twice := fields[name]; twice {
+			return nil, invalid("%q is there twice", name)
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, invalid("%s: not JSON: %v", name, err)
+		}
+		fields[name] = value
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, invalid("not JSON: %v", err)
+	}
+	if dec.More() {
+		return nil, invalid("something follows the JSON object")
+	}
+	return fields, nil
+}
+
+func decodeEvent(fields map[string]json.RawMessage) (Message, error) {
+	var m Message
+	attrs := make(map[string]any, len(fields))
+	for name, raw := range fields {
+		if name == "data" || name == "data_base64" {
+			continue
+		}
+		if err := checkName(name); err != nil {
+			return m, err
+		}
+		v, err := decodeAttribute(name, raw)
+		if err != nil {
+			return m, err
+		}
+		if v != nil {
+			attrs[name] = v
+		}
+	}
+	r := attrReader{attrs: attrs}
+	if v := r.take("specversion", true); r.err == nil && v != specVersion {
+		return m, invalid("specversion is %q, only %q is understood", v, specVersion)
+	}
+	m.ID = r.take("id", true)
+	typeName := r.take("type", true)
+	source := r.take("source", true)
+	m.To = r.take("toagent", false)
+	m.TaskID = r.take("subject", false)
+	timestamp := r.take("time", false)
+	m.TraceParent = r.take("traceparent", false)
+	m.TraceState = r.take("tracestate", false)
+	mediaType := r.take("datacontenttype", false)
+	schema := r.take("dataschema", false)
+	if r.err != nil {
+		return m, r.err
+	}
+	var err error
+	if m.Type, err = typeOf(typeName); err != nil {
+		return m, err
+	}
+	if m.From, err = unescapeSource(source); err != nil {
+		return m, err
+	}
+	if schema != "" {
+		if u, err := url.Parse(schema); err != nil || !u.IsAbs() {
+			return m, invalid("dataschema %q is no absolute URI", schema)
+		}
+	}
+	if m.Time, err = parseTime(timestamp); err != nil {
+		return m, err
+	}
+	if m.Payload, err = decodeData(fields, mediaType); err != nil {
+		return m, err
+	}
+	if len(attrs) > 0 {
+		m.Extensions = attrs
+	}
+	return m, m.check()
+}
+
+// attrReader takes attributes of type string out of attrs and keeps the first error.
+type attrReader struct {
+	attrs map[string]any
+	err   error
+}
+
+func (r *attrReader) take(name string, required bool) string {
+	v, there := r.attrs[name]
+	delete(r.attrs, name)
+	if r.err != nil || (!there && !required) {
+		return ""
+	}
+	if !there {
+		r.err = invalid("%s is missing", name)
+		return ""
+	}
+	s, ok := v.(string)
+	switch {
+	case !ok:
+		r.err = invalid("%s is not a string", name)
+	case s == "":
+		r.err = invalid("%s is empty", name)
+	default:
+		r.err = checkText(name, s)
+	}
+	return s
+}
+
+// decodeAttribute reads the value of a context attribute: string, bool or int32; null is as good as absent.
+func decodeAttribute(name string, raw json.RawMessage) (any, error) {
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil {
+		return nil, invalid("%s: not JSON: %v", name, err)
+	}
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case string, bool:
+		return v, nil
+	case json.Number:
+		n, err := v.Int64()
+		if err != nil || n < math.MinInt32 || n > math.MaxInt32 {
+			return nil, invalid("%s: %s is no 32-bit integer", name, v)
+		}
+		return int32(n), nil
+	}
+	return nil, invalid("%s is an object or array; attributes are strings, booleans or integers", name)
+}
+
+func decodeData(fields map[string]json.RawMessage, mediaType string) (json.RawMessage, error) {
+	data, hasData := fields["data"]
+	if b64, ok := fields["data_base64"]; ok && string(b64) != "null" {
+		if hasData {
+			return nil, invalid("data and data_base64 are both there")
+		}
+		return nil, invalid("data_base64: payloads of the team are JSON, in data")
+	}
+	if !hasData {
+		return nil, nil
+	}
+	if !jsonMediaType(mediaType) {
+		return nil, invalid("datacontenttype %q: payloads of the team are JSON", mediaType)
+	}
+	return compact(data), nil
+}
+
+func jsonMediaType(s string) bool {
+	s, _, _ = strings.Cut(strings.ToLower(s), ";")
+	s = strings.TrimSpace(s)
+	_, sub, _ := strings.Cut(s, "/")
+	return s == "" || sub == "json" || strings.HasSuffix(sub, "+json")
+}
+
+// compact drops white space between tokens, which Encode drops too, so that decode and encode are inverse.
+func compact(raw json.RawMessage) json.RawMessage {
+	var b bytes.Buffer
+	if err := json.Compact(&b, raw); err != nil {
+		return bytes.Clone(raw)
+	}
+	return b.Bytes()
+}
+
+func typeOf(name string) (Type, error) {
+	for _, t := range []Type{Command, Result, ErrorResult, Event, Control} {
+		if t.eventType() == name {
+			return t, nil
+		}
+	}
+	return "", invalid("type %q is none of ai.team.command, .result, .error, .event, .control", name)
+}
+
+func parseTime(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, invalid("time %q is not RFC 3339", s)
+	}
+	return t.UTC(), nil
+}
+
+// plain is the mission's message before it became an event.
+type plain struct {
+	id, typ, from, to, task string
+}
+
+func decodePlain(fields map[string]json.RawMessage) (Message, error) {
+	var p plain
+	for name, f := range map[string]*string{
+		"id": &p.id, "type": &p.typ, "from_agent": &p.from, "to_agent": &p.to, "trace_id": &p.task,
+	} {
+		raw, ok := fields[name]
+		if !ok {
+			return Message{}, invalid("%s is missing", name)
+		}
+		if err := json.Unmarshal(raw, f); err != nil || string(raw) == "null" {
+			return Message{}, invalid("%s is not a string", name)
+		}
+	}
+	m := Message{ID: p.id, Type: Type(p.typ), From: p.from, To: p.to, TaskID: p.task}
+	for name, raw := range fields {
+		switch name {
+		case "id", "type", "from_agent", "to_agent", "trace_id":
+		case "payload":
+			m.Payload = compact(raw)
+		default:
+			return Message{}, invalid("%q is none of the six fields of a plain message", name)
+		}
+	}
+	return m, m.check()
+}
+
+// escapeSource makes a URI reference of an agent's name. Most names are one already; an absolute URI stays as it is.
+func escapeSource(agent string) string {
+	if isAbsoluteURI(agent) {
+		return agent
+	}
+	// A colon in the first segment would read as a scheme.
+	return strings.ReplaceAll(url.PathEscape(agent), ":", "%3A")
+}
+
+func unescapeSource(source string) (string, error) {
+	if err := checkURIReference(source); err != nil {
+		return "", err
+	}
+	if isAbsoluteURI(source) {
+		return source, nil
+	}
+	name, err := url.PathUnescape(source)
+	if err != nil {
+		return "", invalid("source %q: %v", source, err)
+	}
+	// What unescapes into a URI would be read as one on the next hop.
+	if isAbsoluteURI(name) {
+		return source, nil
+	}
+	return name, nil
+}
+
+func isAbsoluteURI(s string) bool {
+	if checkURIReference(s) != nil {
+		return false
+	}
+	u, err := url.Parse(s)
+	return err == nil && u.IsAbs()
+}
+
+// checkURIReference holds s against the characters and percent-encodings of RFC 3986.
+func checkURIReference(s string) error {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+			return invalid("source %q is no URI reference", s)
+		}
+	}
+	if _, err := url.Parse(s); err != nil {
+		return invalid("source %q is no URI reference", s)
+	}
+	if _, err := url.PathUnescape(s); err != nil {
+		return invalid("source %q is no URI reference", s)
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+package mindbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// Handler does what a message asks for. Its payload, as JSON, is the answer to a command, its error becomes an Error
+// message; both are ignored for other types. The context has the sender's trace and task, and ends when the agent is
+// stopped. A panic is answered as an INTERNAL error and does not end the process.
+type Handler func(ctx context.Context, m Message) (payload any, err error)
+
+// HandleOption changes how an agent handles messages.
+type HandleOption interface{ apply(*handleConfig) }
+
+type handleConfig struct {
+	concurrency int
+	patterns    []string
+}
+
+type handleOption func(*handleConfig)
+
+func (f handleOption) apply(c *handleConfig) { f(c) }
+
+// WithConcurrency lets up to n messages be handled at a time; the default is 1.
+func WithConcurrency(n int) HandleOption {
+	return handleOption(func(c *handleConfig) { c.concurrency = max(n, 1) })
+}
+
+// WithPatterns lets the agent also take messages whose key matches, for example `evt.article.*` or `ctl.writer.#`.
+func WithPatterns(patterns ...string) HandleOption {
+	return handleOption(func(c *handleConfig) { c.patterns = append(c.patterns, patterns...) })
+}
+
+// Handle makes h the worker of the agent's queue. It returns when the queue is there, so that a command sent
+// afterwards finds it; the work goes on in goroutines until ctx ends or the bus is closed. Several calls for one
+// agent, in any process, share its messages. A message is acknowledged after its answer is sent; one that is cut off
+// by the end of ctx goes back to the queue.
+func (b *Bus) Handle(ctx context.Context, agent string, h Handler, opts ...HandleOption) error {
+	cfg := handleConfig{concurrency: 1}
+	for _, o := range opts {
+		o.apply(&cfg)
+	}
+	if agent == "" {
+		return fmt.Errorf("handle: %w", invalid("the agent has no name"))
+	}
+	q := Queue{
+		Name:        "agent." + keyWord(agent),
+		Bindings:    []Binding{{b.cfg.Exchange, b.cfg.commandKey(agent)}},
+		MaxPriority: b.cfg.Priorities.Max, MaxLength: b.cfg.MaxLength, DeadLetter: b.cfg.DeadLetter,
+	}
+	for _, p := range cfg.patterns {
+		q.Bindings = append(q.Bindings, Binding{b.cfg.Exchange, p})
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return fmt.Errorf("handle messages of %s: %w", agent, ErrBusClosed)
+	}
+	consumer, err := b.open(ctx, q, cfg.concurrency)
+	if err != nil {
+		return fmt.Errorf("handle messages of %s: %w", agent, err)
+	}
+	w := &worker{
+		bus: b, handler: h, agent: agent, consumer: consumer,
+		template: "agent." + keyWord(b.cfg.Role(agent)),
+	}
+	b.handlers.Go(func() { w.run(ctx, cfg.concurrency) })
+	return nil
+}
+
+func (b *Bus) open(ctx context.Context, q Queue, prefetch int) (Consumer, error) {
+	dead := Queue{Name: q.DeadLetter, MaxPriority: b.cfg.Priorities.Max, MaxLength: b.cfg.MaxLength, DropOldest: true}
+	if err := b.transport.Declare(ctx, dead); err != nil {
+		return nil, err
+	}
+	if err := b.transport.Declare(ctx, q); err != nil {
+		return nil, err
+	}
+	return b.transport.Consume(ctx, q.Name, prefetch)
+}
+
+// worker handles the messages of one agent.
+type worker struct {
+	bus      *Bus
+	handler  Handler
+	agent    string
+	template string
+	consumer Consumer
+}
+
+// run works until ctx ends, the bus is closed or the stream ends. Then it waits for what is being handled.
+func (w *worker) run(ctx context.Context, concurrency int) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	defer close(done)
+	w.bus.handlers.Go(func() {
+		select {
+		case <-w.bus.abort:
+			cancel(ErrBusClosed)
+		case <-done:
+		}
+	})
+	finished := make(chan struct{})
+	for range concurrency {
+		go func() {
+			defer func() { finished <- struct{}{} }()
+			for w.next(ctx) {
+			}
+		}()
+	}
+	for range concurrency {
+		<-finished
+	}
+	settle(w.consumer.Close())
+}
+
+// next handles one message and reports whether to go on.
+func (w *worker) next(ctx context.Context) bool {
+	// Of several ready cases select takes any; the end has to win.
+	if w.bus.isClosed() || ctx.Err() != nil {
+		return false
+	}
+	select {
+	case <-w.bus.stop:
+		return false
+	case <-ctx.Done():
+		return false
+	case d, ok := <-w.consumer.Deliveries():
+		if ok {
+			w.process(ctx, d)
+		}
+		return ok
+	}
+}
+
+// process handles one delivery under its `process` span and settles it.
+func (w *worker) process(work context.Context, d Delivery) {
+	b := w.bus
+	m, err := decodeDelivery(d)
+	ctx, span := b.tel.startProcess(work, m, d, w.template)
+	defer func() { endSpan(span, err) }()
+	if err != nil {
+		b.counts.invalid.Add(1)
+		settle(d.Nack(false))
+		return
+	}
+	payload, err := w.call(ctx, m)
+	if err != nil && work.Err() != nil {
+		// The agent is being stopped: somebody else, or the next start, does the work.
+		b.counts.requeued.Add(1)
+		settle(d.Nack(true))
+		return
+	}
+	b.counts.processed.Add(1)
+	if err != nil {
+		b.counts.failed.Add(1)
+	}
+	if m.Type == Command {
+		// The answer belongs to the work that was done: the end of the agent does not hold it back.
+		if sendErr := w.answer(context.WithoutCancel(ctx), m, payload, err); sendErr != nil {
+			b.counts.answersLost.Add(1)
+			err = errors.Join(err, sendErr)
+		}
+	}
+	settle(d.Ack())
+}
+
+// answer sends the Result or Error of a command.
+func (w *worker) answer(ctx context.Context, m Message, payload any, err error) error {
+	r := Message{Type: Result, From: w.agent, To: m.From, TaskID: m.TaskID, CorrelationID: m.ID, ReplyTo: m.ReplyTo}
+	if err == nil {
+		r.Payload, err = marshalPayload(payload)
+	}
+	if err != nil {
+		r.Type = ErrorResult
+		// An ErrorPayload is strings and a bool; it always has a JSON form.
+		r.Payload, _ = marshalPayload(ErrorPayload{asError(err)})
+	}
+	return w.bus.publish(ctx, r)
+}
+
+// panicError is a panic of a handler.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+// Error returns what was passed to panic.
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// Unwrap returns the error that was passed to panic, if it was one.
+func (e *panicError) Unwrap() error {
+	err, _ := e.value.(error)
+	return err
+}
+
+// call runs the handler and turns a panic into an error.
+func (w *worker) call(ctx context.Context, m Message) (payload any, err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		w.bus.counts.panicked.Add(1)
+		payload, err = nil, NewError(CodeInternal, false, &panicError{v, debug.Stack()})
+	}()
+	return w.handler(ctx, m)
+}

@@ -1,0 +1,184 @@
+package mindbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/mindscope/mindscope/sdk"
+	"github.com/mindscope/mindscope/sdk/conv"
+)
+
+const scope = "github.com/mindscope/mindscope/sdk/mindbus"
+
+// telemetry makes the spans of a bus.
+type telemetry struct {
+	tracer   trace.Tracer
+	exchange string
+	system   []attribute.KeyValue
+}
+
+func newTelemetry(s System, exchange string) telemetry {
+	t := telemetry{
+		tracer: otel.Tracer(scope), exchange: exchange,
+		system: []attribute.KeyValue{attribute.String(conv.MessagingSystem, s.Name)},
+	}
+	if s.Address != "" {
+		t.system = append(t.system, attribute.String(conv.ServerAddress, s.Address))
+	}
+	if s.Port != 0 {
+		t.system = append(t.system, attribute.Int(conv.ServerPort, s.Port))
+	}
+	return t
+}
+
+// startSend starts `send {destination}`, the parent of the span that will process the message.
+func (t telemetry) startSend(ctx context.Context, m Message, r route) (context.Context, trace.Span) {
+	ctx, span := t.tracer.Start(ctx, "send "+r.template, trace.WithSpanKind(trace.SpanKindProducer))
+	if !span.IsRecording() {
+		return ctx, span
+	}
+	attrs := t.attributes(ctx, m, "send", r.key)
+	span.SetAttributes(append(attrs,
+		attribute.String(conv.MessagingDestinationName, t.exchange+":"+r.key),
+		attribute.String(conv.MessagingDestinationTemplate, r.template),
+	)...)
+	return ctx, span
+}
+
+// startProcess starts `process {destination}` as a child of the send span, with a link to it and one to the creation
+// context when that is another. A message that could not be read is shown with what the transport knows of it.
+func (t telemetry) startProcess(ctx context.Context, m Message, d Delivery, template string) (context.Context, trace.Span) {
+	ctx, creation := extractMessage(ctx, m, d.Headers)
+	var links []trace.Link
+	for _, sc := range []trace.SpanContext{trace.SpanContextFromContext(ctx), creation} {
+		if sc.IsValid() {
+			links = append(links, trace.Link{SpanContext: sc})
+		}
+	}
+	ctx, span := t.tracer.Start(ctx, "process "+template,
+		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links...))
+	if !span.IsRecording() {
+		return ctx, span
+	}
+	if m.ID == "" {
+		m.ID = d.MessageID
+	}
+	attrs := t.attributes(ctx, m, "process", d.Key)
+	attrs = append(attrs,
+		attribute.String(conv.MessagingDestinationName, destination(d)),
+		attribute.String(conv.MessagingDestinationTemplate, template),
+		attribute.Int64(conv.MessagingRabbitmqMessageDeliveryTag, int64(d.Tag)),
+		attribute.Int(conv.MessagingMessageBodySize, len(d.Body)),
+		attribute.Bool(conv.AITeamMessageRedelivered, d.Redelivered),
+	)
+	if wait, ok := waited(m, d); ok {
+		attrs = append(attrs, attribute.Float64(conv.AITeamMessageWaitMs, float64(wait.Microseconds())/1000))
+	}
+	span.SetAttributes(attrs...)
+	return ctx, span
+}
+
+// attributes returns what both spans of a message have.
+func (t telemetry) attributes(ctx context.Context, m Message, operation, key string) []attribute.KeyValue {
+	attrs := make([]attribute.KeyValue, 0, 24)
+	attrs = append(attrs, t.system...)
+	attrs = append(attrs, sdk.Attributes(ctx)...)
+	attrs = append(attrs,
+		attribute.String(conv.MessagingOperationName, operation),
+		attribute.String(conv.MessagingOperationType, operation),
+		attribute.String(conv.MessagingRabbitmqDestinationRoutingKey, key),
+		attribute.String(conv.MessagingMessageID, m.ID),
+	)
+	if m.CorrelationID != "" {
+		attrs = append(attrs, attribute.String(conv.MessagingMessageConversationID, m.CorrelationID))
+	}
+	if m.Type == "" {
+		return attrs
+	}
+	return append(attrs,
+		attribute.String(conv.AITeamMessageType, string(m.Type)),
+		attribute.String(conv.AITeamMessageFromAgent, m.From),
+		attribute.String(conv.AITeamMessageToAgent, m.To),
+		attribute.String(conv.CloudeventsEventID, m.ID),
+		attribute.String(conv.CloudeventsEventSource, escapeSource(m.From)),
+		attribute.String(conv.CloudeventsEventType, m.Type.eventType()),
+		attribute.String(conv.CloudeventsEventSubject, m.TaskID),
+		attribute.String(conv.CloudeventsEventSpecVersion, specVersion),
+	)
+}
+
+// destination names where a message was taken from: exchange, key and queue, without what is empty or repeated.
+func destination(d Delivery) string {
+	switch {
+	case d.Exchange == "" || d.Key == d.Queue:
+		return d.Queue
+	default:
+		return d.Exchange + ":" + d.Key + ":" + d.Queue
+	}
+}
+
+// waited returns how long the message was on its way, by the two clocks. A clock that is ahead gives 0.
+func waited(m Message, d Delivery) (time.Duration, bool) {
+	sent := m.Time
+	if sent.IsZero() {
+		sent = d.Timestamp
+	}
+	if sent.IsZero() {
+		return 0, false
+	}
+	return max(time.Since(sent), 0), true
+}
+
+func recordSize(span trace.Span, n int) {
+	span.SetAttributes(attribute.Int(conv.MessagingMessageBodySize, n))
+}
+
+// endSpan ends a span, as failed when err is not nil.
+func endSpan(span trace.Span, err error) {
+	if err != nil && span.IsRecording() {
+		span.SetStatus(codes.Error, err.Error())
+		span.SetAttributes(attribute.String(conv.ErrorType, errorType(err)))
+		attrs := []attribute.KeyValue{
+			attribute.String(conv.ExceptionType, exceptionType(err)),
+			attribute.String(conv.ExceptionMessage, err.Error()),
+		}
+		var p *panicError
+		if errors.As(err, &p) {
+			attrs = append(attrs, attribute.String(conv.ExceptionStacktrace, string(p.stack)))
+		}
+		span.AddEvent("exception", trace.WithAttributes(attrs...))
+	}
+	span.End()
+}
+
+// errorType returns the class of an error, of which there are few.
+func errorType(err error) string {
+	var p *panicError
+	switch {
+	case errors.As(err, &p):
+		return "panic"
+	case errors.Is(err, ErrInvalid):
+		return "invalid_message"
+	case errors.Is(err, ErrUnroutable):
+		return "unroutable"
+	case errors.Is(err, ErrFull):
+		return "queue_full"
+	}
+	return string(asError(err).Code)
+}
+
+// exceptionType returns the Go type of the error or of what was passed to panic.
+func exceptionType(err error) string {
+	var p *panicError
+	if errors.As(err, &p) {
+		return fmt.Sprintf("%T", p.value)
+	}
+	return fmt.Sprintf("%T", err)
+}
