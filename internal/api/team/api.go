@@ -1,0 +1,120 @@
+// Package team serves the questions about tasks, agents and traces as JSON under /api/mindscope/v1, described in
+// OpenAPI 3.1 from the Go types in this package. These types are the wire format and are used nowhere else.
+package team
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	query "github.com/mindscope/mindscope/internal/query/team"
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// Prefix is the path below which the API lives.
+const Prefix = "/api/mindscope/v1"
+
+// ProjectHeader names the project a request is about.
+const ProjectHeader = "X-Mindscope-Project"
+
+// API serves the questions.
+type API struct {
+	questions *query.Questions
+	huma      huma.API
+}
+
+// Register mounts the API on mux and returns it. version is the server's.
+func Register(mux *http.ServeMux, questions *query.Questions, version string) *API {
+	cfg := huma.DefaultConfig("MindScope", version)
+	cfg.Info.Description = "Tasks of teams of AI agents, from end to end."
+	cfg.OpenAPIPath = Prefix + "/openapi"
+	cfg.DocsPath = ""
+	cfg.SchemasPath = Prefix + "/schemas"
+	cfg.CreateHooks = nil // no $schema member in answers
+	a := &API{questions: questions, huma: humago.New(mux, cfg)}
+	a.register()
+	mux.HandleFunc(Prefix+"/", notFound)
+	return a
+}
+
+// OpenAPI returns the description of the API as YAML.
+func (a *API) OpenAPI() ([]byte, error) { return a.huma.OpenAPI().YAML() }
+
+func (a *API) register() {
+	get(a, "list-tasks", "/tasks", "List tasks, newest first", a.tasks)
+	get(a, "get-task", "/tasks/{id}", "One task from end to end: its tree, agents, totals and traces", a.task)
+	get(a, "get-task-logs", "/tasks/{id}/logs", "The log records of a task, oldest first", a.logs)
+	get(a, "get-trace", "/traces/{id}", "The spans of a trace with everything they were sent with, oldest first", a.trace)
+	get(a, "get-payload", "/payloads/{hash}", "The content that spans refer to by hash", a.payload)
+	get(a, "list-conversations", "/conversations", "List conversations by id", a.conversations)
+	get(a, "list-users", "/users", "List users by id", a.users)
+}
+
+func get[I, O any](a *API, id, path, summary string, handler func(context.Context, *I) (*O, error)) {
+	huma.Register(a.huma, huma.Operation{
+		OperationID: id, Method: http.MethodGet, Path: Prefix + path, Summary: summary,
+		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
+	}, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handler(ctx, in)
+		if err != nil {
+			return nil, problem(err)
+		}
+		return out, nil
+	})
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = w.Write([]byte(`{"title":"Not Found","status":404,"detail":"there is no such endpoint; ` + Prefix + `/openapi.json lists them"}` + "\n"))
+}
+
+// problem is the one place where errors become statuses.
+func problem(err error) error {
+	var ambiguous *query.AmbiguousError
+	switch {
+	case errors.As(err, &ambiguous):
+		details := make([]error, len(ambiguous.Teams))
+		for i, t := range ambiguous.Teams {
+			details[i] = &huma.ErrorDetail{Message: "a task of this id", Location: "query.team", Value: t}
+		}
+		return huma.Error409Conflict(err.Error(), details...)
+	case errors.Is(err, store.ErrNotFound):
+		return huma.Error404NotFound(err.Error())
+	case errors.Is(err, store.ErrTooMany):
+		return huma.Error422UnprocessableEntity(err.Error() + ": narrow the time or the filters")
+	case signal.IsPermanent(err):
+		return huma.Error400BadRequest(err.Error())
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return huma.Error503ServiceUnavailable("the question was not answered in time")
+	default:
+		return huma.Error500InternalServerError("the question could not be answered; the server's log says why", err)
+	}
+}
+
+// projectInput is the project of a request: the header, else the parameter, else the default one.
+type projectInput struct {
+	Header    string `header:"X-Mindscope-Project" doc:"The project; default 'default'."`
+	Parameter string `query:"project" doc:"The project, for links; the header wins."`
+}
+
+func (p projectInput) project() (signal.Project, error) {
+	name := p.Header
+	if name == "" {
+		name = p.Parameter
+	}
+	project, err := signal.ParseProject(name)
+	return project, signal.Permanent(err)
+}
+
+type pageInput struct {
+	Limit int    `query:"limit" minimum:"0" maximum:"1000" doc:"Items a page; default 50."`
+	Page  string `query:"page" doc:"The 'next' of the page before."`
+}
+
+func timeOf(ns int64) time.Time { return time.Unix(0, ns).UTC() }

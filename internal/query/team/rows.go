@@ -1,0 +1,187 @@
+package team
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// RowPage is one page of rows, oldest first.
+type RowPage struct {
+	Rows    []*store.Row
+	Next    string
+	Partial bool
+}
+
+// Trace returns a page of a trace's spans with all their fields. It returns store.ErrNotFound for an unknown trace.
+func (q *Questions) Trace(ctx context.Context, p signal.Project, traceID, page string, limit int) (RowPage, error) {
+	traceID = strings.ToLower(traceID)
+	within, err := q.events.TraceRange(ctx, p, traceID)
+	if err != nil {
+		return RowPage{}, err
+	}
+	scope := store.Scope{Kind: store.KindSpan, Time: within, Filter: store.Eq(store.FieldTraceID, traceID)}
+	return q.rows(ctx, p, scope, page, limit)
+}
+
+// TaskLogs returns a page of a task's log records. Errors as of Task.
+func (q *Questions) TaskLogs(ctx context.Context, p signal.Project, team, id, page string, limit int) (RowPage, error) {
+	key, traces, err := q.resolve(ctx, p, team, id)
+	if err != nil {
+		return RowPage{}, err
+	}
+	scope := store.Scope{Kind: store.KindLog, Time: signal.AllTime(), Filter: logsOf(key, traces)}
+	return q.rows(ctx, p, scope, page, limit)
+}
+
+// rows reads one page of a scope. A page begins at the time where the one before ended and leaves out the rows of that
+// time that were in it.
+func (q *Questions) rows(ctx context.Context, p signal.Project, scope store.Scope, page string, limit int) (RowPage, error) {
+	var out RowPage
+	var after place
+	if page != "" {
+		var err error
+		if after, err = parseToken(page); err != nil {
+			return out, err
+		}
+		scope.Time.Start = max(scope.Time.Start, after.Time)
+	}
+	limit = limitOf(limit)
+	for r, err := range q.events.Select(ctx, p, store.Select{Scope: scope, Order: store.OldestFirst}) {
+		if errors.Is(err, store.ErrPartial) {
+			out.Partial = true
+			break
+		}
+		if err != nil {
+			return out, fmt.Errorf("read rows: %w", err)
+		}
+		if page != "" && r.Time == after.Time && r.ID <= after.ID {
+			continue
+		}
+		if len(out.Rows) == limit {
+			last := out.Rows[limit-1]
+			out.Next = place{last.Time, last.ID}.token()
+			break
+		}
+		out.Rows = append(out.Rows, r.Clone())
+	}
+	return out, nil
+}
+
+// Payload returns the content of a hash, store.ErrNotFound when there is none.
+func (q *Questions) Payload(ctx context.Context, p signal.Project, hash string) (store.Payload, error) {
+	return q.events.Payload(ctx, p, hash)
+}
+
+// Party is a conversation or a user with what was done for it.
+type Party struct {
+	ID           string
+	Tasks, Spans int
+	// Tokens counts calls of models only, never the sums that agents' spans repeat.
+	Tokens Tokens
+}
+
+// PartyPage is one page of conversations or users, by id.
+type PartyPage struct {
+	Parties []Party
+	Next    string
+}
+
+// Conversations lists the conversations since a time.
+func (q *Questions) Conversations(ctx context.Context, p signal.Project, since time.Time, page string, limit int) (PartyPage, error) {
+	return q.parties(ctx, p, store.FieldConversation, since, page, limit)
+}
+
+// Users lists the users since a time.
+func (q *Questions) Users(ctx context.Context, p signal.Project, since time.Time, page string, limit int) (PartyPage, error) {
+	return q.parties(ctx, p, store.FieldUser, since, page, limit)
+}
+
+func (q *Questions) parties(ctx context.Context, p signal.Project, field string, since time.Time, page string, limit int) (PartyPage, error) {
+	var out PartyPage
+	var after place
+	if page != "" {
+		var err error
+		if after, err = parseToken(page); err != nil {
+			return out, err
+		}
+	}
+	within := signal.AllTime()
+	if !since.IsZero() {
+		within.Start = since.UnixNano()
+	}
+	groups, err := q.events.Aggregate(ctx, p, store.Aggregate{
+		Scope: store.Scope{Kind: store.KindSpan, Time: within, Filter: store.Exists{Field: field}},
+		By:    []string{field},
+		Columns: []store.Column{
+			{Func: store.CountRows}, {Func: store.CountDistinct, Field: store.FieldTaskID},
+		},
+		Limit: maxParties,
+	})
+	if err != nil {
+		return out, fmt.Errorf("list %ss: %w", field, err)
+	}
+	tokens, err := q.tokensBy(ctx, p, field, within)
+	if err != nil {
+		return out, err
+	}
+	limit = limitOf(limit)
+	for _, g := range groups {
+		if page != "" && g.Key[0] <= after.ID {
+			continue
+		}
+		if len(out.Parties) == limit {
+			out.Next = place{ID: out.Parties[limit-1].ID}.token()
+			break
+		}
+		out.Parties = append(out.Parties, Party{
+			ID: g.Key[0], Spans: int(g.Values[0]), Tasks: int(g.Values[1]),
+			Tokens: tokens[g.Key[0]],
+		})
+	}
+	return out, nil
+}
+
+// maxParties bounds the conversations or users that one question looks at.
+const maxParties = 100_000
+
+func (q *Questions) tokensBy(ctx context.Context, p signal.Project, field string, within signal.TimeRange) (map[string]Tokens, error) {
+	sum := func(field string) store.Column { return store.Column{Func: store.Sum, Field: field} }
+	groups, err := q.events.Aggregate(ctx, p, store.Aggregate{
+		Scope: store.Scope{Kind: store.KindSpan, Time: within, Filter: store.And{
+			store.Exists{Field: field}, store.In{Field: store.FieldOperation, Values: inferences()},
+		}},
+		By: []string{field},
+		Columns: []store.Column{
+			sum(store.FieldTokensInput), sum(store.FieldTokensCacheRead), sum(store.FieldTokensCacheWrite5m),
+			sum(store.FieldTokensCacheWrite1h), sum(store.FieldTokensOutput), sum(store.FieldTokensReasoning),
+		},
+		Limit: maxParties,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sum tokens: %w", err)
+	}
+	out := make(map[string]Tokens, len(groups))
+	for _, g := range groups {
+		v := g.Values
+		out[g.Key[0]] = Tokens{
+			Input: whole(v[0]), CacheRead: whole(v[1]), CacheWrite: whole(v[2]) + whole(v[3]),
+			Output: whole(v[4]), Reasoning: whole(v[5]),
+		}
+	}
+	return out, nil
+}
+
+// whole turns a sum into an integer; no row with tokens is none.
+func whole(f float64) int64 {
+	if math.IsNaN(f) {
+		return 0
+	}
+	return int64(f)
+}

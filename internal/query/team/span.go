@@ -1,0 +1,189 @@
+package team
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mindscope/mindscope/internal/conv"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// Tokens are disjoint buckets of tokens.
+type Tokens struct {
+	Input, CacheRead, CacheWrite, Output, Reasoning int64
+}
+
+// Total returns the sum of all buckets.
+func (t Tokens) Total() int64 { return t.Input + t.CacheRead + t.CacheWrite + t.Output + t.Reasoning }
+
+// In returns all tokens that went in, Out all that came out.
+func (t Tokens) In() int64 { return t.Input + t.CacheRead + t.CacheWrite }
+
+// Out returns all tokens that came out.
+func (t Tokens) Out() int64 { return t.Output + t.Reasoning }
+
+func (t *Tokens) add(o Tokens) {
+	t.Input += o.Input
+	t.CacheRead += o.CacheRead
+	t.CacheWrite += o.CacheWrite
+	t.Output += o.Output
+	t.Reasoning += o.Reasoning
+}
+
+// PicoUSD is money in 10⁻¹² US dollars; it holds up to nine million dollars.
+type PicoUSD int64
+
+// String returns the exact decimal number of dollars, without trailing zeros: 0.0231.
+func (p PicoUSD) String() string {
+	sign, n := "", int64(p)
+	if n < 0 {
+		sign, n = "-", -n
+	}
+	frac := strconv.FormatInt(1_000_000_000_000+n%1_000_000_000_000, 10)[1:]
+	frac = strings.TrimRight(frac, "0")
+	if frac == "" {
+		return sign + strconv.FormatInt(n/1_000_000_000_000, 10)
+	}
+	return sign + strconv.FormatInt(n/1_000_000_000_000, 10) + "." + frac
+}
+
+// Span is what the questions know of one span, or of one that has only started.
+type Span struct {
+	TraceID, SpanID, ParentID string
+	Name, Kind, Service       string
+	// Start and Duration are nanoseconds. A running span's Duration is 0.
+	Start, Duration int64
+	// Status is unset, ok or error; Error and ErrorType say more when it is error.
+	Status, Error, ErrorType string
+	// Running: only the start record is known.
+	Running bool
+
+	Team, Task, TaskType, Outcome string
+	Provisional                   bool
+	Agent, Operation, Tool, Model string
+	HasTokens                     bool
+	Tokens                        Tokens
+	HasCost                       bool
+	Cost                          PicoUSD
+	Quality                       *float64
+
+	// Hops: what the span says of a message, a record or an artifact.
+	Message     *Message
+	RecordTable string
+	Artifact    *Artifact
+}
+
+// Message is the bus's part of a span.
+type Message struct {
+	Destination, Type, From, To string
+	// WaitMs is the time in the queue, 0 when unknown.
+	WaitMs float64
+}
+
+// Artifact is the object's part of a span.
+type Artifact struct {
+	Key, Digest, MediaType, URI string
+	Size                        int64
+}
+
+// End returns the span's end in nanoseconds.
+func (s *Span) End() int64 { return s.Start + s.Duration }
+
+// Failed tells whether the span has the status error.
+func (s *Span) Failed() bool { return s.Status == "error" }
+
+// spanFields are the fields that spanOf reads.
+func spanFields() []string {
+	return []string{
+		store.FieldTraceID, store.FieldSpanID, store.FieldParentSpanID, store.FieldName, store.FieldSpanKind,
+		store.FieldService, store.FieldDuration, store.FieldStatus, store.FieldStatusMessage,
+		store.FieldTeam, store.FieldTaskID, store.FieldTaskType, store.FieldTaskProvisional, store.FieldAgent,
+		store.FieldOperation, store.FieldTool, store.FieldModel, store.FieldQuality,
+		store.FieldTokensInput, store.FieldTokensCacheRead, store.FieldTokensCacheWrite5m,
+		store.FieldTokensCacheWrite1h, store.FieldTokensOutput, store.FieldTokensReasoning,
+		store.FieldCostMicro, store.FieldCostRest,
+		attr(conv.ErrorType), attr(conv.AITeamTaskStatus),
+		attr(conv.MessagingDestinationName), attr(conv.MessagingDestinationTemplate),
+		attr(conv.AITeamMessageType), attr(conv.AITeamMessageFromAgent), attr(conv.AITeamMessageToAgent),
+		attr(conv.AITeamMessageWaitMs), attr(conv.AITeamRecordTable), attr(conv.DBCollectionName),
+		attr(conv.AITeamArtifactKey), attr(conv.AITeamArtifactDigest), attr(conv.AITeamArtifactMediaType),
+		attr(conv.AITeamArtifactURI), attr(conv.AITeamArtifactSize),
+		attr(conv.AITeamSpanName), attr(conv.AITeamSpanKind), attr(conv.AITeamSpanParentID),
+		attr(conv.AITeamSpanStartTimeUnixNano),
+	}
+}
+
+func attr(name string) string { return store.PrefixAttr + name }
+
+// spanOf reads a span or start row.
+func spanOf(r *store.Row) Span {
+	s := Span{
+		TraceID: r.Text(store.FieldTraceID), SpanID: r.Text(store.FieldSpanID), Service: r.Text(store.FieldService),
+		Start: r.Time,
+		Team:  r.Text(store.FieldTeam), Task: r.Text(store.FieldTaskID), TaskType: r.Text(store.FieldTaskType),
+		Provisional: r.Get(store.FieldTaskProvisional).Bool(),
+		Agent:       r.Text(store.FieldAgent), Operation: r.Text(store.FieldOperation),
+		Tool: r.Text(store.FieldTool), Model: r.Text(store.FieldModel),
+	}
+	if r.Kind == store.KindStart {
+		s.Running = true
+		s.Name, s.Kind = r.Text(attr(conv.AITeamSpanName)), r.Text(attr(conv.AITeamSpanKind))
+		s.ParentID, s.Status = r.Text(attr(conv.AITeamSpanParentID)), "unset"
+		if t := r.Get(attr(conv.AITeamSpanStartTimeUnixNano)).Int(); t > 0 {
+			s.Start = t
+		}
+		return s
+	}
+	s.ParentID, s.Name, s.Kind = r.Text(store.FieldParentSpanID), r.Text(store.FieldName), r.Text(store.FieldSpanKind)
+	s.Duration = r.Get(store.FieldDuration).Int()
+	s.Status, s.Error = r.Text(store.FieldStatus), r.Text(store.FieldStatusMessage)
+	s.ErrorType, s.Outcome = r.Text(attr(conv.ErrorType)), r.Text(attr(conv.AITeamTaskStatus))
+	if q, ok := r.Get(store.FieldQuality).Number(); ok {
+		s.Quality = &q
+	}
+	s.readUsage(r)
+	s.readHops(r)
+	return s
+}
+
+func (s *Span) readUsage(r *store.Row) {
+	s.HasTokens = r.Has(store.FieldTokensInput) || r.Has(store.FieldTokensOutput)
+	s.Tokens = Tokens{
+		Input:      r.Get(store.FieldTokensInput).Int(),
+		CacheRead:  r.Get(store.FieldTokensCacheRead).Int(),
+		CacheWrite: r.Get(store.FieldTokensCacheWrite5m).Int() + r.Get(store.FieldTokensCacheWrite1h).Int(),
+		Output:     r.Get(store.FieldTokensOutput).Int(),
+		Reasoning:  r.Get(store.FieldTokensReasoning).Int(),
+	}
+	s.HasCost = r.Has(store.FieldCostMicro)
+	s.Cost = PicoUSD(r.Get(store.FieldCostMicro).Int()*1_000_000 + r.Get(store.FieldCostRest).Int())
+}
+
+func (s *Span) readHops(r *store.Row) {
+	destination := r.Text(attr(conv.MessagingDestinationTemplate))
+	if destination == "" {
+		destination = r.Text(attr(conv.MessagingDestinationName))
+	}
+	if destination != "" || r.Has(attr(conv.AITeamMessageType)) {
+		wait, _ := r.Get(attr(conv.AITeamMessageWaitMs)).Number()
+		s.Message = &Message{
+			Destination: destination, Type: r.Text(attr(conv.AITeamMessageType)),
+			From: r.Text(attr(conv.AITeamMessageFromAgent)), To: r.Text(attr(conv.AITeamMessageToAgent)), WaitMs: wait,
+		}
+	}
+	s.RecordTable = r.Text(attr(conv.AITeamRecordTable))
+	if key := r.Text(attr(conv.AITeamArtifactKey)); key != "" {
+		s.Artifact = &Artifact{
+			Key: key, Digest: r.Text(attr(conv.AITeamArtifactDigest)), URI: r.Text(attr(conv.AITeamArtifactURI)),
+			MediaType: r.Text(attr(conv.AITeamArtifactMediaType)), Size: r.Get(attr(conv.AITeamArtifactSize)).Int(),
+		}
+	}
+}
+
+// Inference tells whether the span is one call of a model: what tokens and money are counted from.
+func (s *Span) Inference() bool { return slices.Contains(inferences(), s.Operation) }
+
+func inferences() []string {
+	return []string{"chat", "generate_content", "text_completion", "embeddings"}
+}
