@@ -37,6 +37,18 @@ const (
 	maxRowLen     = 3 << 19 // bytes of a row; the engine takes 2 MiB
 )
 
+// idColumn and idOf turn a row id into its column's text and back. The sign in front keeps an id that looks like a
+// number from being rewritten by the engine: ids must be found by their exact text.
+func idColumn(id string) string { return "=" + id }
+func idOf(column string) string { return strings.TrimPrefix(column, "=") }
+func idColumns(ids []string) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = idColumn(id)
+	}
+	return out
+}
+
 // columnName tells whether a field of this name can be a column of the engine: short enough, no name that the engine or
 // this package uses itself, nothing that means a prefix in its queries.
 func columnName(name string) bool {

@@ -89,29 +89,34 @@ func sameRows(t testing.TB, got, want []store.Row) {
 	norm := func(rows []store.Row) []string {
 		out := make([]string, len(rows))
 		for i, r := range rows {
-			fields := slices.Clone(r.Fields)
-			slices.SortStableFunc(fields, func(a, b store.Field) int { return strings.Compare(a.Name, b.Name) })
-			var b strings.Builder
-			fmt.Fprintf(&b, "%s %q %d\n", r.Kind, r.ID, r.Time)
-			for _, f := range fields {
-				bits := uint64(0)
-				if f.Value.Type() == store.TypeDouble {
-					d, _ := f.Value.Number()
-					bits = math.Float64bits(d)
-				}
-				text := f.Value.Text()
-				if len(text) > 100 {
-					text = fmt.Sprintf("%s…%d bytes, %s", text[:20], len(text), store.PayloadHash("", text))
-				}
-				fmt.Fprintf(&b, "  %q = %s %q %x\n", f.Name, f.Value.Type(), text, bits)
-			}
-			out[i] = b.String()
+			out[i] = describeRow(r)
 		}
 		return out
 	}
 	if diff := cmp.Diff(norm(want), norm(got)); diff != "" {
 		t.Errorf("rows differ (-want +got):\n%s", diff)
 	}
+}
+
+// describeRow writes all of a row, its fields by name; those of one name keep their order.
+func describeRow(r store.Row) string {
+	fields := slices.Clone(r.Fields)
+	slices.SortStableFunc(fields, func(a, b store.Field) int { return strings.Compare(a.Name, b.Name) })
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %q %d\n", r.Kind, r.ID, r.Time)
+	for _, f := range fields {
+		bits := uint64(0)
+		if f.Value.Type() == store.TypeDouble {
+			d, _ := f.Value.Number()
+			bits = math.Float64bits(d)
+		}
+		text := f.Value.Text()
+		if len(text) > 100 {
+			text = fmt.Sprintf("%s…%d bytes, %s", text[:20], len(text), store.PayloadHash("", text))
+		}
+		fmt.Fprintf(&b, "  %q = %s %q %x\n", f.Name, f.Value.Type(), text, bits)
+	}
+	return b.String()
 }
 
 func TestRoundTrip(t *testing.T) {

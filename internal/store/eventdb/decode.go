@@ -52,7 +52,7 @@ func decodeBlock(dst []found, db *logstorage.DataBlock, want map[string]bool) ([
 		case colKind:
 			eachText(c.Values, func(i int, text string) { rows[i].row.Kind = store.Kind(text) })
 		case colID:
-			eachText(c.Values, func(i int, text string) { rows[i].row.ID = text })
+			eachText(c.Values, func(i int, text string) { rows[i].row.ID = idOf(text) })
 		default:
 			if c.Name[0] == '_' || want != nil && !want[c.Name] {
 				continue
@@ -142,11 +142,7 @@ func (f *found) addSpecial(s special, want map[string]bool) error {
 		f.retype(parseTags(s.text))
 		return nil
 	}
-	switch s.name {
-	case colID:
-		f.row.ID = s.text
-		return nil
-	case colInvalid:
+	if s.name == colInvalid {
 		return nil
 	}
 	if want != nil && !want[s.name] {
@@ -226,7 +222,8 @@ func exactValue(t store.Type, text string) (store.Value, error) {
 	if t != store.TypeDouble {
 		return valueOf(t, text), nil
 	}
-	bits, err := strconv.ParseUint(text, 16, 64)
+	_, hex, _ := strings.Cut(text, " ")
+	bits, err := strconv.ParseUint(hex, 16, 64)
 	if err != nil {
 		return store.Value{}, fmt.Errorf("%w: double", errSpecial)
 	}

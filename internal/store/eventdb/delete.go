@@ -50,7 +50,7 @@ func (db *DB) Delete(ctx context.Context, p signal.Project, s store.Scope) (int6
 		return 0, nil
 	}
 	for ids := range slices.Chunk(d.ids, idsPerDelete) {
-		if err := deleteRows(ctx, db.events, pl.tenant, ofKind(pl.kind)+" "+fieldIn(colID, ids)); err != nil {
+		if err := deleteRows(ctx, db.events, pl.tenant, ofKind(pl.kind)+" "+fieldIn(colID, idColumns(ids))); err != nil {
 			return 0, fmt.Errorf("delete rows: %w", err)
 		}
 	}
@@ -87,7 +87,7 @@ func (db *DB) findDoomed(ctx context.Context, pl *plan) (*doomed, error) {
 	// Older revisions have payloads of their own.
 	for ids := range slices.Chunk(d.ids, idsPerQuery) {
 		old := *pl
-		old.at, old.match, old.revised, old.query = signal.AllTime(), nil, false, ofKind(pl.kind)+" "+fieldIn(colID, ids)
+		old.at, old.match, old.revised, old.query = signal.AllTime(), nil, false, ofKind(pl.kind)+" "+fieldIn(colID, idColumns(ids))
 		err := db.windows(ctx, &old, nil, store.Unordered, func(rows []*found) (bool, error) {
 			for _, r := range rows {
 				if err := db.addRefs(ctx, pl.tenant, r, d.payloads); err != nil {

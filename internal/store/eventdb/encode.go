@@ -53,22 +53,13 @@ func (e *encoder) encode(r *store.Row) (encoded, error) {
 	out := encoded{time: r.Time, fields: make([]logstorage.Field, 0, len(r.Fields)+5)}
 	out.add(colKind, string(r.Kind))
 	out.streams = 1
-	service := -1
-	for i, f := range r.Fields {
-		if f.Name == colService && f.Value.Type() == store.TypeString {
-			if text := f.Value.Text(); text != "" && len(text) <= maxServiceLen {
-				service = i
-				out.add(colService, text)
-				out.streams = 2
-				e.seen[colService] = struct{}{}
-			}
-			break
-		}
+	service := serviceOf(r)
+	if service >= 0 {
+		out.add(colService, r.Fields[service].Value.Text())
+		out.streams = 2
+		e.seen[colService] = struct{}{}
 	}
-	out.add(colID, r.ID)
-	if !comesBack(r.ID) {
-		e.special = append(e.special, special{name: colID, mode: modeExact, typ: store.TypeString, text: r.ID})
-	}
+	out.add(colID, idColumn(r.ID))
 	for i, f := range r.Fields {
 		if i != service {
 			e.field(&out, f)
@@ -79,6 +70,20 @@ func (e *encoder) encode(r *store.Row) (encoded, error) {
 		return encoded{}, fmt.Errorf("row of %d bytes after its texts were kept apart: the store holds %d", n, maxRowLen)
 	}
 	return out, nil
+}
+
+// serviceOf returns which field names the row's stream beside the kind, -1 when none can.
+func serviceOf(r *store.Row) int {
+	for i, f := range r.Fields {
+		if f.Name != colService {
+			continue
+		}
+		if text := f.Value.Text(); f.Value.Type() == store.TypeString && text != "" && len(text) <= maxServiceLen && comesBack(text) && utf8.ValidString(text) {
+			return i
+		}
+		return -1
+	}
+	return -1
 }
 
 func (e *encoder) reset() {
@@ -118,7 +123,9 @@ func (e *encoder) field(out *encoded, f store.Field) {
 	}
 	out.add(f.Name, text)
 	e.inline += len(text)
-	if !valid || !comesBack(text) || t == store.TypeDouble && !plainDouble(f.Value, text) {
+	// What the name says is a number must be one for the engine's comparisons to be right.
+	odd := t != store.TypeInt && impliedType(f.Name) == store.TypeInt
+	if odd || !valid || !comesBack(text) || t == store.TypeDouble && !plainDouble(f.Value, text) {
 		e.special = append(e.special, special{f.Name, modeExact, t, exactText(f.Value)})
 	}
 }
@@ -189,11 +196,11 @@ func plainDouble(v store.Value, text string) bool {
 	return err == nil && math.Float64bits(back) == math.Float64bits(f)
 }
 
-// exactText returns the text that keeps v exactly: its Text, for doubles the bits.
+// exactText returns the text that keeps v exactly: its Text, for doubles followed by a blank and the bits.
 func exactText(v store.Value) string {
 	if v.Type() == store.TypeDouble {
 		f, _ := v.Number()
-		return strconv.FormatUint(math.Float64bits(f), 16)
+		return v.Text() + " " + strconv.FormatUint(math.Float64bits(f), 16)
 	}
 	return v.Text()
 }

@@ -30,7 +30,6 @@ const (
 // pusher turns filters into conditions. It collects what the whole tree touches.
 type pusher struct {
 	fields   []string // fields it names
-	numeric  []string // fields it takes for numbers, because of their name
 	anywhere []store.Text
 }
 
@@ -45,7 +44,7 @@ func (p *pusher) push(f store.Filter, negated bool) condition {
 	case store.Not:
 		return p.push(f.Filter, !negated)
 	case store.Compare:
-		return p.column(f.Field, f, negated, func(name string) condition { return p.compare(name, f) })
+		return p.column(f.Field, f, negated, func(name string) condition { return compare(name, f) })
 	case store.In:
 		return p.column(f.Field, f, negated, func(name string) condition { return in(name, f.Values) })
 	case store.Match:
@@ -91,16 +90,15 @@ func (p *pusher) column(field string, f store.Filter, negated bool, push func(na
 	if !slices.Contains(p.fields, field) {
 		p.fields = append(p.fields, field)
 	}
-	name := field
 	switch {
 	case field == store.FieldRowID:
-		name = colID
+		return rowID(f, negated)
 	case field != store.FieldKind && !columnName(field):
 		// No plain row has it: the leaf's answer is the one for a row without fields.
 		m, err := store.Compile(f)
 		return always(err == nil && m(&store.Row{}) != negated)
 	}
-	c := push(name)
+	c := push(field)
 	switch {
 	case !negated:
 		return c
@@ -111,7 +109,32 @@ func (p *pusher) column(field string, f store.Filter, negated bool, push func(na
 	}
 }
 
-func (p *pusher) compare(name string, c store.Compare) condition {
+// rowID pushes a leaf that looks at the row's id, which every row has as it is.
+func rowID(f store.Filter, negated bool) condition {
+	var c condition
+	switch f := f.(type) {
+	case store.Compare:
+		switch f.Op {
+		case store.OpEq:
+			c = condition{fieldIs(colID, idColumn(f.Value.Text())), true}
+		case store.OpNe:
+			c = condition{"!(" + fieldIs(colID, idColumn(f.Value.Text())) + ")", true}
+		}
+	case store.In:
+		if len(f.Values) > 0 {
+			c = condition{fieldIn(colID, idColumns(f.Values)), true}
+		}
+	}
+	switch {
+	case c.query == "":
+		return condition{query: everything}
+	case negated:
+		return condition{"!(" + c.query + ")", true}
+	}
+	return c
+}
+
+func compare(name string, c store.Compare) condition {
 	text := c.Value.Text()
 	switch c.Op {
 	case store.OpEq:
@@ -123,7 +146,7 @@ func (p *pusher) compare(name string, c store.Compare) condition {
 	if !ok || math.IsNaN(number) {
 		return always(false)
 	}
-	return p.order(name, c.Op, number)
+	return order(name, c.Op, number)
 }
 
 // equals: a text that would not come back from a column is in no plain row's.
@@ -160,14 +183,13 @@ const maxExact = 1 << 53
 // unusualNumber matches the spellings of numbers that the engine does not read as such, and more.
 const unusualNumber = `[eExXpPiInN+_]|^-?0[0-9]|^-?\.|\.$|^.{18,}`
 
-// order pushes < <= > >=. Columns with a number's name hold integers, and for whole bounds the engine's answer is
-// exact; elsewhere the bound is widened a little, and texts that may be numbers the engine can't read are let through.
-func (p *pusher) order(name string, op store.Op, bound float64) condition {
+// order pushes < <= > >=. Columns with a number's name hold integers in plain rows, and for whole bounds the engine's
+// answer is exact; elsewhere the bound is widened a little, and texts that may be numbers the engine can't read are let through.
+func order(name string, op store.Op, bound float64) condition {
 	if math.IsInf(bound, 0) {
 		return condition{query: fieldHas(name)}
 	}
 	if bound == math.Trunc(bound) && math.Abs(bound) < maxExact && impliedType(name) == store.TypeInt {
-		p.numeric = append(p.numeric, name)
 		return condition{quote(name) + ":" + string(op) + strconv.FormatInt(int64(bound), 10), true}
 	}
 	slack := math.Abs(bound)*1e-6 + 1e-9
@@ -244,7 +266,9 @@ func (p *pusher) text(t store.Text, negated bool) condition {
 // searchText returns the search for words in one column or payload, less strict than the filter: a phrase for the
 // engine, else the longest part of the words that is ASCII, each letter in every spelling that is equal to it.
 func searchText(t store.Text) string {
-	if t.Phrase && utf8.ValidString(t.Words) {
+	// In columns of numbers, addresses and times the engine compares a phrase with the whole value.
+	inNumbers := strings.Trim(t.Words, "0123456789.:-+TtZz") == ""
+	if t.Phrase && !inNumbers && utf8.ValidString(t.Words) {
 		return "i(" + quote(t.Words) + ")"
 	}
 	longest := ""
@@ -279,8 +303,8 @@ func touches(fields []string) string {
 	var b strings.Builder
 	b.WriteString(specialNamed(colSpecial))
 	for _, f := range fields {
-		if f == store.FieldRowID {
-			f = colID
+		if f == store.FieldRowID || f == store.FieldKind {
+			continue
 		}
 		b.WriteString(" or ")
 		b.WriteString(specialNamed(f))

@@ -82,7 +82,7 @@ type version struct {
 // versions calls f for every stored copy of the rows of these ids.
 func (db *DB) versions(ctx context.Context, t logstorage.TenantID, kind store.Kind, ids []string, at signal.TimeRange, f func(version)) error {
 	for ids := range slices.Chunk(ids, idsPerQuery) {
-		err := db.eachVersion(ctx, t, ofKind(kind)+" "+fieldIn(colID, ids), at, f)
+		err := db.eachVersion(ctx, t, ofKind(kind)+" "+fieldIn(colID, idColumns(ids)), at, f)
 		if err != nil {
 			return err
 		}
@@ -91,39 +91,17 @@ func (db *DB) versions(ctx context.Context, t logstorage.TenantID, kind store.Ki
 }
 
 func (db *DB) eachVersion(ctx context.Context, t logstorage.TenantID, query string, at signal.TimeRange, f func(version)) error {
-	query += fieldsPipe([]string{colTime, colID, store.FieldRevision, colSpecial})
+	query += fieldsPipe([]string{colTime, colID, store.FieldRevision})
 	return run(ctx, db.events, t, query, at, func(b *logstorage.DataBlock) error {
 		times, _ := b.GetTimestamps(nil)
-		ids, revs, specials := texts(b, colID), texts(b, store.FieldRevision), texts(b, colSpecial)
+		ids, revs := texts(b, colID), texts(b, store.FieldRevision)
 		for i, id := range ids {
-			v := version{id: realID(id, specials[i]), time: times[i]}
+			v := version{id: idOf(id), time: times[i]}
 			v.rev, _ = strconv.ParseInt(revs[i], 10, 64)
 			f(v)
 		}
 		return nil
 	})
-}
-
-// realID returns the id of a row whose column the engine may have rewritten.
-func realID(id, specials string) string {
-	if specials == "" || comesBack(id) && !mayBeRewritten(id) {
-		return id
-	}
-	all, err := parseSpecials(specials)
-	if err != nil {
-		return id
-	}
-	for _, s := range all {
-		if s.name == colID && s.mode == modeExact {
-			return s.text
-		}
-	}
-	return id
-}
-
-// mayBeRewritten tells whether a text read back could stand for another one: all that looks like a number or time.
-func mayBeRewritten(s string) bool {
-	return s != "" && len(s) <= maxNumberLen+1 && (s[0] == '-' || s[0] >= '0' && s[0] <= '9')
 }
 
 // loadRecent reads the ids of the newest rows again, newest first, so that their repeats are recognised without asking
@@ -148,16 +126,16 @@ func (db *DB) loadRecent() error {
 }
 
 func (db *DB) loadRecentRange(ctx context.Context, p signal.Project, t logstorage.TenantID, at signal.TimeRange) error {
-	query := "*" + fieldsPipe([]string{colTime, colKind, colID, store.FieldRevision, colSpecial})
+	query := "*" + fieldsPipe([]string{colTime, colKind, colID, store.FieldRevision})
 	return run(ctx, db.events, t, query, at, func(b *logstorage.DataBlock) error {
 		times, _ := b.GetTimestamps(nil)
-		kinds, ids, revs, specials := texts(b, colKind), texts(b, colID), texts(b, store.FieldRevision), texts(b, colSpecial)
+		kinds, ids, revs := texts(b, colKind), texts(b, colID), texts(b, store.FieldRevision)
 		for i, id := range ids {
 			if id == "" {
 				continue // an index row
 			}
 			rev, _ := strconv.ParseInt(revs[i], 10, 64)
-			db.recent.load(keyOf(p, store.Kind(kinds[i]), realID(id, specials[i])), times[i], rev)
+			db.recent.load(keyOf(p, store.Kind(kinds[i]), idOf(id)), times[i], rev)
 		}
 		return nil
 	})

@@ -24,8 +24,6 @@ type plan struct {
 	// fields are those match looks at; all says that it looks at every field, and whole payloads.
 	fields []string
 	all    bool
-	// numeric are fields taken for numbers.
-	numeric []string
 	// revised says that some row of the kind may have a newer revision elsewhere.
 	revised bool
 	// narrow says that at holds little more than what is asked for.
@@ -60,7 +58,7 @@ func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan,
 	}
 	push := &pusher{}
 	c := push.push(s.Filter, false)
-	pl.match, pl.exact, pl.fields, pl.numeric = m, c.exact, push.fields, push.numeric
+	pl.match, pl.exact, pl.fields = m, c.exact, push.fields
 	pl.all = len(push.anywhere) > 0
 	special := touches(push.fields)
 	for _, t := range push.anywhere {

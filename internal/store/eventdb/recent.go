@@ -133,7 +133,9 @@ func (r *recent) release(c claim) {
 func (r *recent) known(key idKey, rev int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.setRevision(key, rev)
+	if known, _ := r.revision(key); known < rev {
+		r.setRevision(key, rev)
+	}
 }
 
 // forget removes an id after its row was deleted.

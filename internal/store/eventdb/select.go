@@ -292,7 +292,7 @@ func (db *DB) judge(ctx context.Context, pl *plan, rows []*found) ([]*found, err
 			case n > 0:
 				bytes += n
 				open, at = append(open, r.clone()), append(at, end)
-			case pl.exact && !r.special && len(pl.numeric) == 0:
+			case pl.exact && !r.special:
 				keep[end] = true
 			default:
 				keep[end] = pl.match(&r.row)

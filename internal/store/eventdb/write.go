@@ -141,18 +141,21 @@ func (db *DB) settle(ctx context.Context, p signal.Project, b *batch, open []int
 		return fmt.Errorf("look for repeats: %w", err)
 	}
 	repeats := make(map[int]bool)
-	for _, i := range open {
-		r := &b.rows[i]
-		rev, ok := stored[keyOf(p, r.Kind, r.ID)]
+	for i := range b.rows {
+		// All rows, not only the open ones: a batch may hold several revisions of one row.
+		r, c := &b.rows[i], &b.claims[i]
+		rev, ok := stored[c.key]
 		switch {
+		case r.Kind == store.KindHeartbeat:
+		case !ok && c.verdict == unsure:
+			c.verdict = fresh
 		case !ok:
-			b.claims[i].verdict = fresh
 		case rev >= revisionOf(r):
-			db.recent.known(b.claims[i].key, rev)
+			db.recent.known(c.key, rev)
 			repeats[i] = true
 			db.counts.repeats.Add(1)
-		default:
-			b.claims[i].verdict, b.claims[i].before = revision, rev
+		case c.verdict == unsure:
+			c.verdict, c.before = revision, rev
 		}
 	}
 	if len(repeats) > 0 {
