@@ -24,6 +24,10 @@ type cli struct {
 	globals
 
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Tasks   tasksCmd   `cmd:"" help:"List tasks, newest first."`
+	Task    taskCmd    `cmd:"" help:"Show one task from end to end as a tree."`
+	Trace   traceCmd   `cmd:"" help:"Show one trace."`
+	Logs    logsCmd    `cmd:"" help:"Print the log lines of a task."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -1,0 +1,120 @@
+// Package client asks a running server through its HTTP API, for the command line. It opens no storage.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Errors that callers tell apart.
+var (
+	// ErrNotFound: the server knows no such thing.
+	ErrNotFound = errors.New("not found")
+	// ErrUnreachable: no server answers at the address.
+	ErrUnreachable = errors.New("no server answers")
+)
+
+// maxAnswer bounds an answer; the server pages everything that could be larger.
+const maxAnswer = 256 << 20
+
+// Client asks one server about one project. It is safe for concurrent use.
+type Client struct {
+	base, project string
+	http          *http.Client
+}
+
+// New returns a client of the server at base, a URL like http://127.0.0.1:9090.
+func New(base, project string) (*Client, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("server address %q: use a URL like http://127.0.0.1:9090", base)
+	}
+	return &Client{strings.TrimRight(base, "/"), project, &http.Client{Timeout: time.Minute}}, nil
+}
+
+// Get reads the answer to a path below /api/mindscope/v1 as raw JSON.
+func (c *Client) Get(ctx context.Context, path string, query url.Values) (json.RawMessage, error) {
+	target := c.base + "/api/mindscope/v1" + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: %w", err)
+	}
+	req.Header.Set("X-Mindscope-Project", c.project)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%w at %s", ErrUnreachable, c.base)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the server's answer: %w", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return body, nil
+	}
+	return nil, refusal(resp.StatusCode, body)
+}
+
+func refusal(status int, body []byte) error {
+	var p struct {
+		Detail string `json:"detail"`
+		Errors []struct {
+			Message  string `json:"message"`
+			Location string `json:"location"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(body, &p) != nil || p.Detail == "" {
+		return fmt.Errorf("the server answered status %d", status)
+	}
+	for _, e := range p.Errors {
+		if status != http.StatusConflict && e.Message != "" {
+			p.Detail += ": " + strings.TrimPrefix(e.Location, "query.") + " " + e.Message
+		}
+	}
+	if status == http.StatusNotFound {
+		return fmt.Errorf("%s%w", strings.TrimSuffix(p.Detail, ErrNotFound.Error()), ErrNotFound)
+	}
+	return errors.New(p.Detail)
+}
+
+// Tasks lists tasks.
+func (c *Client) Tasks(ctx context.Context, query url.Values) (TaskPage, error) {
+	var page TaskPage
+	return page, c.read(ctx, "/tasks", query, &page)
+}
+
+// Task returns one task with its tree.
+func (c *Client) Task(ctx context.Context, id string, query url.Values) (Task, error) {
+	var t Task
+	return t, c.read(ctx, "/tasks/"+url.PathEscape(id), query, &t)
+}
+
+// Logs returns a page of a task's log records.
+func (c *Client) Logs(ctx context.Context, id string, query url.Values) (LogPage, error) {
+	var page LogPage
+	return page, c.read(ctx, "/tasks/"+url.PathEscape(id)+"/logs", query, &page)
+}
+
+func (c *Client) read(ctx context.Context, path string, query url.Values, v any) error {
+	raw, err := c.Get(ctx, path, query)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("read the server's answer: %w", err)
+	}
+	return nil
+}
