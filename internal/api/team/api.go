@@ -97,13 +97,13 @@ func problem(err error) error {
 	}
 }
 
-// projectInput is the project of a request: the header, else the parameter, else the default one.
-type projectInput struct {
+// ProjectInput is the project of a request: the header, else the parameter, else the default one.
+type ProjectInput struct {
 	Header    string `header:"X-Mindscope-Project" doc:"The project; default 'default'."`
 	Parameter string `query:"project" doc:"The project, for links; the header wins."`
 }
 
-func (p projectInput) project() (signal.Project, error) {
+func (p ProjectInput) project() (signal.Project, error) {
 	name := p.Header
 	if name == "" {
 		name = p.Parameter
@@ -112,7 +112,8 @@ func (p projectInput) project() (signal.Project, error) {
 	return project, signal.Permanent(err)
 }
 
-type pageInput struct {
+// PageInput asks for a page of a list.
+type PageInput struct {
 	Limit int    `query:"limit" minimum:"0" maximum:"1000" doc:"Items a page; default 50."`
 	Page  string `query:"page" doc:"The 'next' of the page before."`
 }

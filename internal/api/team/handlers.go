@@ -10,8 +10,8 @@ import (
 )
 
 type tasksInput struct {
-	projectInput
-	pageInput
+	ProjectInput
+	PageInput
 	Team         string    `query:"team"`
 	Type         string    `query:"type"`
 	Status       string    `query:"status" enum:"running,completed,failed,cancelled,lost"`
@@ -62,8 +62,9 @@ func (a *API) tasks(ctx context.Context, in *tasksInput) (*tasksOutput, error) {
 	return out, nil
 }
 
-type taskInput struct {
-	projectInput
+// TaskInput names a task.
+type TaskInput struct {
+	ProjectInput
 	ID   string `path:"id" doc:"The task's id, or a trace's; escape '/' as %2F."`
 	Team string `query:"team" doc:"Needed when several teams have a task of this id."`
 }
@@ -77,7 +78,7 @@ type taskOutput struct {
 	}
 }
 
-func (a *API) task(ctx context.Context, in *taskInput) (*taskOutput, error) {
+func (a *API) task(ctx context.Context, in *TaskInput) (*taskOutput, error) {
 	project, err := in.project()
 	if err != nil {
 		return nil, err
@@ -97,8 +98,8 @@ func (a *API) task(ctx context.Context, in *taskInput) (*taskOutput, error) {
 }
 
 type taskLogsInput struct {
-	taskInput
-	pageInput
+	TaskInput
+	PageInput
 }
 
 type logsOutput struct {
@@ -128,8 +129,8 @@ func (a *API) logs(ctx context.Context, in *taskLogsInput) (*logsOutput, error) 
 }
 
 type traceInput struct {
-	projectInput
-	pageInput
+	ProjectInput
+	PageInput
 	ID string `path:"id" doc:"The trace's id, 32 hex digits."`
 }
 
@@ -160,7 +161,7 @@ func (a *API) trace(ctx context.Context, in *traceInput) (*traceOutput, error) {
 }
 
 type payloadInput struct {
-	projectInput
+	ProjectInput
 	Hash string `path:"hash" doc:"128 bits as 32 hex digits."`
 }
 
@@ -184,8 +185,8 @@ func (a *API) payload(ctx context.Context, in *payloadInput) (*payloadOutput, er
 }
 
 type partiesInput struct {
-	projectInput
-	pageInput
+	ProjectInput
+	PageInput
 	Since time.Time `query:"since" doc:"Count from this time on (RFC 3339)."`
 }
 
