@@ -19,6 +19,13 @@ func (db *DB) Aggregate(ctx context.Context, p signal.Project, q store.Aggregate
 	if err != nil || pl == nil {
 		return nil, err
 	}
+	ok, err := db.pushable(ctx, pl, q)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		return db.aggregateInEngine(ctx, pl, q)
+	}
 	return db.aggregateRows(ctx, pl, q)
 }
 

@@ -123,8 +123,8 @@ func (e *encoder) field(out *encoded, f store.Field) {
 	}
 	out.add(f.Name, text)
 	e.inline += len(text)
-	// What the name says is a number must be one for the engine's comparisons to be right.
-	odd := t != store.TypeInt && impliedType(f.Name) == store.TypeInt
+	// What the name says is a number must be one for the engine's arithmetic to be right, and what looks like one too.
+	odd := t != store.TypeInt && impliedType(f.Name) == store.TypeInt || !canBeNumber(t) && looksLikeNumber(text)
 	if odd || !valid || !comesBack(text) || t == store.TypeDouble && !plainDouble(f.Value, text) {
 		e.special = append(e.special, special{f.Name, modeExact, t, exactText(f.Value)})
 	}
@@ -187,6 +187,16 @@ func (o *encoded) keepApart(p signal.Project, name string, t store.Type, text st
 	r := ref{hash: store.PayloadHash(p, text), length: len(text), chunks: chunksOf(len(text))}
 	o.payloads = append(o.payloads, payload{ref: r, body: text})
 	return special{name: name, mode: modeRef, typ: t, text: r.String()}
+}
+
+// canBeNumber tells whether values of a type are numbers when their text is.
+func canBeNumber(t store.Type) bool {
+	return t == store.TypeInt || t == store.TypeDouble || t == store.TypeString
+}
+
+func looksLikeNumber(text string) bool {
+	_, err := strconv.ParseFloat(text, 64)
+	return err == nil
 }
 
 // plainDouble tells whether text read as a number gives v with all its bits; NaN has many.

@@ -2,6 +2,7 @@ package eventdb
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/mindscope/mindscope/internal/signal"
@@ -43,6 +44,13 @@ func countNames(counts map[string]uint64, r *found) {
 	}
 }
 
+// maxValues bounds the distinct texts of a field that are counted for FieldValues.
+const maxValues = 500_000
+
+func tooManyValues(field string) error {
+	return fmt.Errorf("values of %q: more than %d: %w", field, maxValues, store.ErrTooMany)
+}
+
 // FieldValues implements store.Reader.
 func (db *DB) FieldValues(ctx context.Context, p signal.Project, s store.Scope, field string, limit int) ([]store.Count, error) {
 	if err := db.enter(); err != nil {
@@ -53,13 +61,35 @@ func (db *DB) FieldValues(ctx context.Context, p signal.Project, s store.Scope, 
 	if err != nil || pl == nil {
 		return nil, err
 	}
+	q := store.Aggregate{Scope: s, By: []string{field}, Columns: []store.Column{{Func: store.CountRows}}}
+	ok, err := db.pushable(ctx, pl, q)
+	if err != nil {
+		return nil, err
+	}
 	counts := map[string]uint64{}
+	if ok {
+		groups, err := db.stats(ctx, pl, q, maxValues)
+		if err != nil {
+			return nil, err
+		}
+		if len(groups) > maxValues {
+			return nil, tooManyValues(field)
+		}
+		for _, g := range groups {
+			if g.Key[0] != "" {
+				counts[g.Key[0]] = uint64(g.Values[0])
+			}
+		}
+		return store.SortCounts(counts, limit), nil
+	}
 	for r, err := range db.eachRow(ctx, pl, []string{field}) {
 		if err != nil {
 			return nil, err
 		}
 		if text := r.Text(field); text != "" {
-			counts[strings.Clone(text)]++
+			if counts[strings.Clone(text)]++; len(counts) > maxValues {
+				return nil, tooManyValues(field)
+			}
 		}
 	}
 	return store.SortCounts(counts, limit), nil

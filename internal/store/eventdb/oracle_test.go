@@ -19,8 +19,26 @@ import (
 
 // TestAgainstOracle writes random rows to a DB and to memdb, restarts now and then, and asks both the same.
 func TestAgainstOracle(t *testing.T) {
+	t.Run("wild", func(t *testing.T) { againstOracle(t, &oracle{words: words, numbers: numbers, fields: fieldNames}) })
+	// Tame rows are those for which the engine computes aggregates itself.
+	tame := &oracle{
+		words:   []string{"", "alpha", "beta", "two words", "alpha-2"},
+		numbers: []float64{0, 1, 5, 12.5, 1000, -3},
+		fields:  []string{store.FieldName, store.FieldDuration, store.FieldTokensInput, store.FieldTeam, "attr.a", "attr.n"},
+		tame:    true,
+	}
+	againstOracle(t, tame)
+	if tame.pushed == 0 {
+		t.Error("no aggregate was computed by the engine")
+	}
+}
+
+func againstOracle(t *testing.T, proto *oracle) {
 	rapid.Check(t, func(rt *rapid.T) {
-		o := &oracle{rt: rt, dir: t.TempDir()}
+		one := *proto
+		o := &one
+		o.rt, o.dir = rt, t.TempDir()
+		defer func() { proto.pushed += o.pushed }()
 		o.mem = memdb.New(memdb.Config{Retention: century / 2})
 		o.open()
 		defer func() { o.close() }()
@@ -45,6 +63,12 @@ type oracle struct {
 	dir string
 	db  *DB
 	mem *memdb.DB
+
+	words   []string
+	numbers []float64
+	fields  []string
+	tame    bool
+	pushed  int // aggregates that were pushable
 }
 
 func (o *oracle) open() {
@@ -82,7 +106,16 @@ func (o *oracle) pick(label string, from []string) string {
 }
 
 func (o *oracle) value(name string) store.Value {
-	text := o.pick("text", words)
+	text := o.pick("text", o.words)
+	if o.tame {
+		switch name {
+		case store.FieldDuration, store.FieldTokensInput:
+			return store.Int(int64(rapid.SampledFrom(o.numbers).Draw(o.rt, "int")))
+		case "attr.n":
+			return store.Double(rapid.SampledFrom(o.numbers).Draw(o.rt, "double"))
+		}
+		return store.String(text)
+	}
 	if name == "attr.long" || name == store.FieldBody {
 		text = strings.Repeat(text+" ", 1+rapid.IntRange(0, 2).Draw(o.rt, "times")*300)
 	}
@@ -90,7 +123,7 @@ func (o *oracle) value(name string) store.Value {
 	case 0:
 		return store.Int(rapid.SampledFrom([]int64{0, 5, -5, 1000, 16, math.MaxInt64, math.MinInt64, 9007199254740993}).Draw(o.rt, "int"))
 	case 1:
-		return store.Double(rapid.SampledFrom(append(numbers, rapid.Float64().Draw(o.rt, "any"))).Draw(o.rt, "double"))
+		return store.Double(rapid.SampledFrom(append(o.numbers, rapid.Float64().Draw(o.rt, "any"))).Draw(o.rt, "double"))
 	case 2:
 		return store.Bool(rapid.Bool().Draw(o.rt, "bool"))
 	case 3:
@@ -117,8 +150,11 @@ func (o *oracle) write() {
 			rows[i].Time = base // the id of a record is made of its time, too
 		}
 		for range rapid.IntRange(0, 6).Draw(o.rt, "fields") {
-			name := o.pick("name", fieldNames)
+			name := o.pick("name", o.fields)
 			v := o.value(name)
+			if o.tame && rows[i].Has(name) {
+				continue
+			}
 			if name == store.FieldTraceID && rows[i].Kind == store.KindSpan {
 				continue
 			}
@@ -144,17 +180,17 @@ func (o *oracle) filter(depth int) store.Filter {
 	if depth == 0 {
 		n = 6
 	}
-	name := o.pick("filter field", append([]string{store.FieldRowID, store.FieldKind, "attr.absent"}, fieldNames...))
+	name := o.pick("filter field", append([]string{store.FieldRowID, store.FieldKind, "attr.absent"}, o.fields...))
 	switch rapid.IntRange(0, n).Draw(o.rt, "node") {
 	case 0, 1:
 		op := rapid.SampledFrom([]store.Op{store.OpEq, store.OpNe, store.OpLt, store.OpLe, store.OpGt, store.OpGe}).Draw(o.rt, "op")
 		v := o.value(name)
 		if rapid.Bool().Draw(o.rt, "number") {
-			v = store.Double(rapid.SampledFrom(numbers).Draw(o.rt, "bound"))
+			v = store.Double(rapid.SampledFrom(o.numbers).Draw(o.rt, "bound"))
 		}
 		return store.Compare{Field: name, Op: op, Value: v}
 	case 2:
-		return store.In{Field: name, Values: rapid.SliceOfN(rapid.SampledFrom(append([]string{"t1", "1", "12", "span"}, words...)), 0, 4).Draw(o.rt, "in")}
+		return store.In{Field: name, Values: rapid.SliceOfN(rapid.SampledFrom(append([]string{"t1", "1", "12", "span"}, o.words...)), 0, 4).Draw(o.rt, "in")}
 	case 3:
 		return store.Match{Field: name, Pattern: o.pick("pattern", patterns)}
 	case 4:
@@ -209,23 +245,28 @@ func (o *oracle) ask() {
 			q.Limit = rapid.SampledFrom([]int{0, 1, 5}).Draw(o.rt, "limit")
 		}
 		if rapid.Bool().Draw(o.rt, "some fields") {
-			q.Fields = rapid.SliceOfN(rapid.SampledFrom(fieldNames), 0, 4).Draw(o.rt, "fields")
+			q.Fields = rapid.SliceOfN(rapid.SampledFrom(o.fields), 0, 4).Draw(o.rt, "fields")
 		}
 		got, err := o.rows(o.db, q)
 		want, wantErr := o.rows(o.mem, q)
 		same("select", got, want, err, wantErr)
 	case 3:
-		q := store.Aggregate{Scope: s, By: rapid.SliceOfNDistinct(rapid.SampledFrom(fieldNames), 0, 2, rapid.ID).Draw(o.rt, "by")}
+		q := store.Aggregate{Scope: s, By: rapid.SliceOfNDistinct(rapid.SampledFrom(o.fields), 0, 2, rapid.ID).Draw(o.rt, "by")}
 		for range rapid.IntRange(1, 3).Draw(o.rt, "columns") {
 			q.Columns = append(q.Columns, store.Column{
 				Func:  rapid.SampledFrom([]store.Func{store.CountRows, store.Sum, store.Min, store.Max, store.Avg, store.Quantile, store.CountDistinct}).Draw(o.rt, "func"),
-				Field: o.pick("column", fieldNames), Phi: 0.5,
+				Field: o.pick("column", o.fields), Phi: 0.5,
 			})
 		}
 		if s.Time.Start > 0 && rapid.Bool().Draw(o.rt, "stepped") {
 			q.Step = rapid.SampledFrom([]time.Duration{7, time.Minute, 25 * time.Hour}).Draw(o.rt, "step")
 		}
 		q.Limit = rapid.SampledFrom([]int{0, 3}).Draw(o.rt, "limit")
+		if pl, err := o.db.plan(ctx, signal.DefaultProject, s); err == nil && pl != nil {
+			if ok, _ := o.db.pushable(ctx, pl, q); ok {
+				o.pushed++
+			}
+		}
 		got, err := o.db.Aggregate(ctx, signal.DefaultProject, q)
 		want, wantErr := o.mem.Aggregate(ctx, signal.DefaultProject, q)
 		same(fmt.Sprintf("aggregate %+v", q), got, want, err, wantErr)
@@ -234,7 +275,7 @@ func (o *oracle) ask() {
 		want, wantErr := o.mem.FieldNames(ctx, signal.DefaultProject, s)
 		same("field names", got, want, err, wantErr)
 	default:
-		name := o.pick("field", fieldNames)
+		name := o.pick("field", o.fields)
 		got, err := o.db.FieldValues(ctx, signal.DefaultProject, s, name, 5)
 		want, wantErr := o.mem.FieldValues(ctx, signal.DefaultProject, s, name, 5)
 		same("field values of "+name, got, want, err, wantErr)

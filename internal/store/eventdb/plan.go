@@ -18,6 +18,7 @@ type plan struct {
 	kind    store.Kind
 	at      signal.TimeRange
 	query   string // the engine's condition
+	plain   string // the same for plain rows alone
 	// match judges what the engine can't; nil without a filter. exact says that plain rows need no second look.
 	match store.Matcher
 	exact bool
@@ -52,6 +53,7 @@ func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan,
 		}
 	}
 	pl.query = ofKind(s.Kind)
+	pl.plain = pl.query
 	pl.revised = db.revised.has(p, s.Kind)
 	if s.Filter == nil {
 		return pl, nil
@@ -68,6 +70,7 @@ func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan,
 		}
 		special += " or " + users
 	}
+	pl.plain += " " + c.query
 	pl.query += " (" + c.query + " or " + special + ")"
 	return pl, nil
 }
