@@ -1,18 +1,24 @@
-// Package artifact stores what a team makes, so that the object itself knows its task: trace id and task id are written
-// into the object's metadata, and the span says key, digest, size and type.
+// Package artifact stores what agents make (drafts, images, reports) so that each object can be followed back to the
+// work that made it: the ids of the task and the trace are in the object's metadata, and its digest, size, type and
+// place are on the spans `save_artifact` and `load_artifact`.
 //
-//	bucket, err := blob.OpenBucket(ctx, "file:///var/lib/team/artifacts")
-//	store := artifact.New(bucket, "file:///var/lib/team/artifacts")
-//	info, err := store.Save(ctx, "task-456/draft.md", draft, "text/markdown")
+//	store := artifact.New(bucket) // any bucket of gocloud.dev/blob: files, S3, memory
+//	_, err := store.Save(ctx, "task-456/draft.md", text, "text/markdown")
 //
-// It wraps a bucket of gocloud.dev/blob: a folder, S3, GCS or Azure. It is the artifact's hop in the flow of the data.
+// In the flow of the data it is the artifact's hop.
 package artifact
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
+	"mime"
+	"path"
 	"strings"
 
 	"go.opentelemetry.io/otel"
@@ -26,114 +32,242 @@ import (
 	"github.com/mindscope/mindscope/sdk/conv"
 )
 
-// Keys of an object's metadata.
+// Names of an object's metadata.
 const (
-	MetaTraceID = "trace_id"
-	MetaTaskID  = "task_id"
-	MetaAgent   = "agent"
-	MetaDigest  = "digest"
+	MetaTask   = "task_id"
+	MetaTrace  = "trace_id"
+	MetaAgent  = "agent"
+	MetaDigest = "digest"
 )
 
-// Store saves and loads artifacts in a bucket. It is safe for concurrent use.
-type Store struct {
-	bucket *blob.Bucket
-	uri    string
-}
+// Errors that Load returns; compare with errors.Is.
+var (
+	// ErrNotFound is returned when there is no object of the key.
+	ErrNotFound = errors.New("artifact not found")
+	// ErrCorrupt is returned when an object's content is not what its digest says.
+	ErrCorrupt = errors.New("artifact does not match its digest")
+	// ErrTooLarge is returned for content over the store's limit.
+	ErrTooLarge = errors.New("artifact is too large")
+)
 
-// Info describes a stored artifact.
-type Info struct {
-	// Key is the object's key in the bucket, URI where it is.
-	Key, URI string
-	// Digest is "sha256:" and the hex digits of the content's SHA-256.
-	Digest    string
+// DefaultMaxSize bounds the content of one artifact in bytes, which is held in memory.
+const DefaultMaxSize = 256 << 20
+
+// Artifact describes a stored object.
+type Artifact struct {
+	// ID is the artifact's name in the team's words; without WithID the last part of the key without its extension.
+	ID string
+	// Key is the object's key in its bucket.
+	Key string
+	// Digest is `sha256:` and the hex digits of the content's hash.
+	Digest string
+	// MediaType is the content's type.
 	MediaType string
-	// Size is in bytes.
+	// Size is the content's length in bytes.
 	Size int64
-	// TaskID and TraceID are what the object's metadata says of its origin, "" when it says nothing.
-	TaskID, TraceID string
+	// URI is where the object is, empty when the store was not told.
+	URI string
+	// TaskID, TraceID and Agent are of the work that made the artifact; empty when it is unknown.
+	TaskID, TraceID, Agent string
 }
 
-// New returns a Store on bucket. uri is the bucket's address for people who look for an object; it may be empty.
-// The bucket stays the caller's, who closes it.
-func New(bucket *blob.Bucket, uri string) *Store {
-	return &Store{bucket: bucket, uri: strings.TrimRight(uri, "/")}
+// Store saves and loads artifacts in a bucket. It may be used concurrently.
+type Store struct {
+	bucket  *blob.Bucket
+	baseURI string
+	maxSize int64
+	tracer  trace.Tracer
 }
 
-// Save writes content under key, in place of what was there, as work of ctx's task.
-func (s *Store) Save(ctx context.Context, key string, content []byte, mediaType string) (info Info, err error) {
-	ctx, span := s.start(ctx, "save_artifact", key)
+// Option changes a Store.
+type Option interface{ apply(*Store) }
+
+type option func(*Store)
+
+func (f option) apply(s *Store) { f(s) }
+
+// WithBaseURI says where the bucket is, for example `s3://drafts` or `file:///var/lib/team/artifacts`. Objects' URIs
+// are made of it and the key.
+func WithBaseURI(uri string) Option {
+	return option(func(s *Store) { s.baseURI = strings.TrimSuffix(uri, "/") })
+}
+
+// WithMaxSize bounds the content of one artifact, in bytes.
+func WithMaxSize(n int64) Option { return option(func(s *Store) { s.maxSize = n }) }
+
+// New returns a Store over the bucket, which stays the caller's.
+func New(bucket *blob.Bucket, opts ...Option) *Store {
+	s := &Store{
+		bucket: bucket, maxSize: DefaultMaxSize,
+		tracer: otel.Tracer("github.com/mindscope/mindscope/sdk/artifact"),
+	}
+	for _, o := range opts {
+		o.apply(s)
+	}
+	return s
+}
+
+// SaveOption changes how one artifact is saved.
+type SaveOption interface{ applySave(*Artifact) }
+
+type saveOption func(*Artifact)
+
+func (f saveOption) applySave(a *Artifact) { f(a) }
+
+// WithID gives the artifact a name in the team's words.
+func WithID(id string) SaveOption { return saveOption(func(a *Artifact) { a.ID = id }) }
+
+// Save stores the content under the key, over what is there, with the ids of ctx's task and trace in the object's
+// metadata. An empty media type is made of the key's extension.
+func (s *Store) Save(ctx context.Context, key string, content []byte, mediaType string, opts ...SaveOption) (_ Artifact, err error) {
+	ctx, span := s.tracer.Start(ctx, "save_artifact")
 	defer func() { end(span, err) }()
 	sum := sha256.Sum256(content)
-	info = Info{
-		Key: key, URI: s.at(key), Digest: "sha256:" + hex.EncodeToString(sum[:]), MediaType: mediaType,
-		Size: int64(len(content)), TaskID: sdk.TaskID(ctx),
+	a := Artifact{
+		ID: idOf(key), Key: key, Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(content)), URI: s.uri(key),
+		MediaType: cmp.Or(mediaType, mime.TypeByExtension(path.Ext(key)), "application/octet-stream"),
+		TaskID:    sdk.TaskID(ctx), Agent: sdk.AgentFrom(ctx),
 	}
 	if sc := span.SpanContext(); sc.HasTraceID() {
-		info.TraceID = sc.TraceID().String()
+		a.TraceID = sc.TraceID().String()
 	}
-	describe(span, info)
-	meta := map[string]string{MetaDigest: info.Digest}
-	for k, v := range map[string]string{MetaTraceID: info.TraceID, MetaTaskID: info.TaskID, MetaAgent: sdk.AgentFrom(ctx)} {
-		if v != "" {
-			meta[k] = v
-		}
+	for _, o := range opts {
+		o.applySave(&a)
 	}
-	if err := s.bucket.WriteAll(ctx, key, content, &blob.WriterOptions{ContentType: mediaType, Metadata: meta}); err != nil {
-		return info, fmt.Errorf("save artifact %s: %w", key, err)
+	describe(ctx, span, a)
+	if a.Size > s.maxSize {
+		return a, fmt.Errorf("save artifact %s: %d bytes, more than %d: %w", key, a.Size, s.maxSize, ErrTooLarge)
 	}
-	return info, nil
+	err = s.bucket.WriteAll(quiet(ctx), key, content, &blob.WriterOptions{ContentType: a.MediaType, Metadata: a.metadata()})
+	if err != nil {
+		return a, fmt.Errorf("save artifact %s: %w", key, err)
+	}
+	return a, nil
 }
 
-// Load reads the artifact under key and checks its digest, if the object has one.
-func (s *Store) Load(ctx context.Context, key string) (content []byte, info Info, err error) {
-	ctx, span := s.start(ctx, "load_artifact", key)
+// Load returns the content under the key and what is known of it. Content that does not match the digest it was saved
+// with is ErrCorrupt; it is returned all the same.
+func (s *Store) Load(ctx context.Context, key string) (_ []byte, _ Artifact, err error) {
+	ctx, span := s.tracer.Start(ctx, "load_artifact")
 	defer func() { end(span, err) }()
-	attrs, err := s.bucket.Attributes(ctx, key)
+	a := Artifact{ID: idOf(key), Key: key, URI: s.uri(key)}
+	defer func() { describe(ctx, span, a) }()
+	content, err := s.read(quiet(ctx), key, &a)
 	if err != nil {
-		return nil, info, fmt.Errorf("load artifact %s: %w", key, err)
-	}
-	if content, err = s.bucket.ReadAll(ctx, key); err != nil {
-		return nil, info, fmt.Errorf("load artifact %s: %w", key, err)
+		return nil, a, fmt.Errorf("load artifact %s: %w", key, err)
 	}
 	sum := sha256.Sum256(content)
-	info = Info{
-		Key: key, URI: s.at(key), Digest: "sha256:" + hex.EncodeToString(sum[:]), MediaType: attrs.ContentType,
-		Size: int64(len(content)), TaskID: attrs.Metadata[MetaTaskID], TraceID: attrs.Metadata[MetaTraceID],
+	saved := a.Digest
+	a.Digest = "sha256:" + hex.EncodeToString(sum[:])
+	if saved != "" && saved != a.Digest {
+		return content, a, fmt.Errorf("load artifact %s: saved with %s, now %s: %w", key, saved, a.Digest, ErrCorrupt)
 	}
-	describe(span, info)
-	if want := attrs.Metadata[MetaDigest]; want != "" && want != info.Digest {
-		return nil, info, fmt.Errorf("load artifact %s: its digest is %s, it was saved with %s", key, info.Digest, want)
-	}
-	return content, info, nil
+	return content, a, nil
 }
 
-func (s *Store) start(ctx context.Context, name, key string) (context.Context, trace.Span) {
-	attrs := append(sdk.Attributes(ctx), attribute.String(conv.AITeamArtifactKey, key))
-	return otel.Tracer(sdk.ScopeName+"/artifact").Start(ctx, name, trace.WithAttributes(attrs...))
+// read fetches content and metadata into a.
+func (s *Store) read(ctx context.Context, key string, a *Artifact) ([]byte, error) {
+	attrs, err := s.bucket.Attributes(ctx, key)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil, errors.Join(ErrNotFound, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.MediaType, a.Size = attrs.ContentType, attrs.Size
+	a.TaskID, a.TraceID, a.Agent = attrs.Metadata[MetaTask], attrs.Metadata[MetaTrace], attrs.Metadata[MetaAgent]
+	a.Digest = attrs.Metadata[MetaDigest]
+	r, err := s.bucket.NewReader(ctx, key, nil)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	_, err = b.ReadFrom(io.LimitReader(r, s.maxSize+1))
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, err
+	}
+	if int64(b.Len()) > s.maxSize {
+		return nil, fmt.Errorf("%d bytes, more than %d: %w", a.Size, s.maxSize, ErrTooLarge)
+	}
+	a.Size = int64(b.Len())
+	return b.Bytes(), nil
 }
 
-func describe(span trace.Span, info Info) {
-	span.SetAttributes(
-		attribute.String(conv.AITeamArtifactDigest, info.Digest),
-		attribute.String(conv.AITeamArtifactMediaType, info.MediaType),
-		attribute.Int64(conv.AITeamArtifactSize, info.Size))
-	if info.URI != "" {
-		span.SetAttributes(attribute.String(conv.AITeamArtifactURI, info.URI))
+func (a Artifact) metadata() map[string]string {
+	m := map[string]string{MetaDigest: a.Digest}
+	for name, v := range map[string]string{MetaTask: a.TaskID, MetaTrace: a.TraceID, MetaAgent: a.Agent} {
+		if v != "" {
+			m[name] = v
+		}
+	}
+	return m
+}
+
+func idOf(key string) string {
+	base := path.Base(key)
+	if id := strings.TrimSuffix(base, path.Ext(base)); id != "" {
+		return id
+	}
+	return base
+}
+
+func (s *Store) uri(key string) string {
+	if s.baseURI == "" {
+		return ""
+	}
+	return s.baseURI + "/" + key
+}
+
+// quiet hides the trace from the bucket, whose own spans (one a method, named by Go packages) would bury ours.
+func quiet(ctx context.Context) context.Context {
+	sc := trace.SpanContextFromContext(ctx)
+	return trace.ContextWithSpanContext(ctx, sc.WithTraceFlags(sc.TraceFlags().WithSampled(false)))
+}
+
+func describe(ctx context.Context, span trace.Span, a Artifact) {
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(sdk.Attributes(ctx)...)
+	for _, f := range [...]struct{ key, value string }{
+		{conv.AITeamArtifactID, a.ID},
+		{conv.AITeamArtifactKey, a.Key},
+		{conv.AITeamArtifactDigest, a.Digest},
+		{conv.AITeamArtifactMediaType, a.MediaType},
+		{conv.AITeamArtifactURI, a.URI},
+	} {
+		if f.value != "" {
+			span.SetAttributes(attribute.String(f.key, f.value))
+		}
+	}
+	if a.Digest != "" {
+		span.SetAttributes(attribute.Int64(conv.AITeamArtifactSize, a.Size))
 	}
 }
 
 func end(span trace.Span, err error) {
 	if err != nil {
-		span.RecordError(err)
-		span.SetAttributes(attribute.String(conv.ErrorType, strings.ToLower(gcerrors.Code(err).String())))
 		span.SetStatus(codes.Error, err.Error())
+		span.SetAttributes(attribute.String(conv.ErrorType, errorType(err)))
+		span.RecordError(err)
 	}
 	span.End()
 }
 
-func (s *Store) at(key string) string {
-	if s.uri == "" {
-		return ""
+// errorType returns the class of an error, of which there are few.
+func errorType(err error) string {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return "not_found"
+	case errors.Is(err, ErrCorrupt):
+		return "corrupt"
+	case errors.Is(err, ErrTooLarge):
+		return "too_large"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	default:
+		return strings.ToLower(gcerrors.Code(err).String())
 	}
-	return s.uri + "/" + key
 }
