@@ -2,7 +2,7 @@
 // work that made it: the ids of the task and the trace are in the object's metadata, and its digest, size, type and
 // place are on the spans `save_artifact` and `load_artifact`.
 //
-//	store := artifact.New(bucket) // any bucket of gocloud.dev/blob: files, S3, memory
+//	store := artifact.New(bucket, "s3://drafts") // any bucket of gocloud.dev/blob: files, S3, memory
 //	_, err := store.Save(ctx, "task-456/draft.md", text, "text/markdown")
 //
 // In the flow of the data it is the artifact's hop.
@@ -34,10 +34,10 @@ import (
 
 // Names of an object's metadata.
 const (
-	MetaTask   = "task_id"
-	MetaTrace  = "trace_id"
-	MetaAgent  = "agent"
-	MetaDigest = "digest"
+	MetaTaskID  = "task_id"
+	MetaTraceID = "trace_id"
+	MetaAgent   = "agent"
+	MetaDigest  = "digest"
 )
 
 // Errors that Load returns; compare with errors.Is.
@@ -53,8 +53,8 @@ var (
 // DefaultMaxSize bounds the content of one artifact in bytes, which is held in memory.
 const DefaultMaxSize = 256 << 20
 
-// Artifact describes a stored object.
-type Artifact struct {
+// Info describes a stored artifact.
+type Info struct {
 	// ID is the artifact's name in the team's words; without WithID the last part of the key without its extension.
 	ID string
 	// Key is the object's key in its bucket.
@@ -65,7 +65,7 @@ type Artifact struct {
 	MediaType string
 	// Size is the content's length in bytes.
 	Size int64
-	// URI is where the object is, empty when the store was not told.
+	// URI is where the object is, empty when the store does not know.
 	URI string
 	// TaskID, TraceID and Agent are of the work that made the artifact; empty when it is unknown.
 	TaskID, TraceID, Agent string
@@ -86,19 +86,14 @@ type option func(*Store)
 
 func (f option) apply(s *Store) { f(s) }
 
-// WithBaseURI says where the bucket is, for example `s3://drafts` or `file:///var/lib/team/artifacts`. Objects' URIs
-// are made of it and the key.
-func WithBaseURI(uri string) Option {
-	return option(func(s *Store) { s.baseURI = strings.TrimSuffix(uri, "/") })
-}
-
 // WithMaxSize bounds the content of one artifact, in bytes.
 func WithMaxSize(n int64) Option { return option(func(s *Store) { s.maxSize = n }) }
 
-// New returns a Store over the bucket, which stays the caller's.
-func New(bucket *blob.Bucket, opts ...Option) *Store {
+// New returns a Store over the bucket, which stays the caller's. uri says where the bucket is, for example `s3://drafts`
+// or `file:///var/lib/team/artifacts`: an artifact's URI is made of it and the key. It may be empty.
+func New(bucket *blob.Bucket, uri string, opts ...Option) *Store {
 	s := &Store{
-		bucket: bucket, maxSize: DefaultMaxSize,
+		bucket: bucket, baseURI: strings.TrimSuffix(uri, "/"), maxSize: DefaultMaxSize,
 		tracer: otel.Tracer("github.com/mindscope/mindscope/sdk/artifact"),
 	}
 	for _, o := range opts {
@@ -108,22 +103,22 @@ func New(bucket *blob.Bucket, opts ...Option) *Store {
 }
 
 // SaveOption changes how one artifact is saved.
-type SaveOption interface{ applySave(*Artifact) }
+type SaveOption interface{ applySave(*Info) }
 
-type saveOption func(*Artifact)
+type saveOption func(*Info)
 
-func (f saveOption) applySave(a *Artifact) { f(a) }
+func (f saveOption) applySave(a *Info) { f(a) }
 
 // WithID gives the artifact a name in the team's words.
-func WithID(id string) SaveOption { return saveOption(func(a *Artifact) { a.ID = id }) }
+func WithID(id string) SaveOption { return saveOption(func(a *Info) { a.ID = id }) }
 
 // Save stores the content under the key, over what is there, with the ids of ctx's task and trace in the object's
 // metadata. An empty media type is made of the key's extension.
-func (s *Store) Save(ctx context.Context, key string, content []byte, mediaType string, opts ...SaveOption) (_ Artifact, err error) {
+func (s *Store) Save(ctx context.Context, key string, content []byte, mediaType string, opts ...SaveOption) (_ Info, err error) {
 	ctx, span := s.tracer.Start(ctx, "save_artifact")
 	defer func() { end(span, err) }()
 	sum := sha256.Sum256(content)
-	a := Artifact{
+	a := Info{
 		ID: idOf(key), Key: key, Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(content)), URI: s.uri(key),
 		MediaType: cmp.Or(mediaType, mime.TypeByExtension(path.Ext(key)), "application/octet-stream"),
 		TaskID:    sdk.TaskID(ctx), Agent: sdk.AgentFrom(ctx),
@@ -147,10 +142,10 @@ func (s *Store) Save(ctx context.Context, key string, content []byte, mediaType 
 
 // Load returns the content under the key and what is known of it. Content that does not match the digest it was saved
 // with is ErrCorrupt; it is returned all the same.
-func (s *Store) Load(ctx context.Context, key string) (_ []byte, _ Artifact, err error) {
+func (s *Store) Load(ctx context.Context, key string) (_ []byte, _ Info, err error) {
 	ctx, span := s.tracer.Start(ctx, "load_artifact")
 	defer func() { end(span, err) }()
-	a := Artifact{ID: idOf(key), Key: key, URI: s.uri(key)}
+	a := Info{ID: idOf(key), Key: key, URI: s.uri(key)}
 	defer func() { describe(ctx, span, a) }()
 	content, err := s.read(quiet(ctx), key, &a)
 	if err != nil {
@@ -166,7 +161,7 @@ func (s *Store) Load(ctx context.Context, key string) (_ []byte, _ Artifact, err
 }
 
 // read fetches content and metadata into a.
-func (s *Store) read(ctx context.Context, key string, a *Artifact) ([]byte, error) {
+func (s *Store) read(ctx context.Context, key string, a *Info) ([]byte, error) {
 	attrs, err := s.bucket.Attributes(ctx, key)
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return nil, errors.Join(ErrNotFound, err)
@@ -175,7 +170,7 @@ func (s *Store) read(ctx context.Context, key string, a *Artifact) ([]byte, erro
 		return nil, err
 	}
 	a.MediaType, a.Size = attrs.ContentType, attrs.Size
-	a.TaskID, a.TraceID, a.Agent = attrs.Metadata[MetaTask], attrs.Metadata[MetaTrace], attrs.Metadata[MetaAgent]
+	a.TaskID, a.TraceID, a.Agent = attrs.Metadata[MetaTaskID], attrs.Metadata[MetaTraceID], attrs.Metadata[MetaAgent]
 	a.Digest = attrs.Metadata[MetaDigest]
 	r, err := s.bucket.NewReader(ctx, key, nil)
 	if err != nil {
@@ -193,9 +188,9 @@ func (s *Store) read(ctx context.Context, key string, a *Artifact) ([]byte, erro
 	return b.Bytes(), nil
 }
 
-func (a Artifact) metadata() map[string]string {
+func (a Info) metadata() map[string]string {
 	m := map[string]string{MetaDigest: a.Digest}
-	for name, v := range map[string]string{MetaTask: a.TaskID, MetaTrace: a.TraceID, MetaAgent: a.Agent} {
+	for name, v := range map[string]string{MetaTaskID: a.TaskID, MetaTraceID: a.TraceID, MetaAgent: a.Agent} {
 		if v != "" {
 			m[name] = v
 		}
@@ -224,7 +219,7 @@ func quiet(ctx context.Context) context.Context {
 	return trace.ContextWithSpanContext(ctx, sc.WithTraceFlags(sc.TraceFlags().WithSampled(false)))
 }
 
-func describe(ctx context.Context, span trace.Span, a Artifact) {
+func describe(ctx context.Context, span trace.Span, a Info) {
 	if !span.IsRecording() {
 		return
 	}

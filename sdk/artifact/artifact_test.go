@@ -62,7 +62,7 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer bucket.Close()
-	store := artifact.New(bucket, artifact.WithBaseURI("file://"+dir+"/"))
+	store := artifact.New(bucket, "file://"+dir+"/")
 	ctx, task := sdk.StartTask(t.Context(), "Aufgabe №7")
 	ctx, agent := sdk.StartAgent(ctx, "writer")
 	const key = "task-456/draft.md"
@@ -71,7 +71,7 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	traceID := task.Span().SpanContext().TraceID().String()
-	want := artifact.Artifact{
+	want := artifact.Info{
 		ID: "draft", Key: key, Digest: helloDigest, MediaType: "text/markdown", Size: 5, URI: "file://" + dir + "/" + key,
 		TaskID: "Aufgabe №7", TraceID: traceID, Agent: "writer",
 	}
@@ -127,7 +127,7 @@ func checkSpans(t *testing.T, spans []sdktrace.ReadOnlySpan, agent *sdk.Agent, w
 }
 
 func TestSaveDefaults(t *testing.T) {
-	store := artifact.New(memory(t))
+	store := artifact.New(memory(t), "")
 	f := func(key, wantID, wantType string) {
 		t.Helper()
 		a, err := store.Save(t.Context(), key, nil, "")
@@ -150,7 +150,7 @@ func TestSaveDefaults(t *testing.T) {
 func TestFailure(t *testing.T) {
 	spans := record(t)
 	bucket := memory(t)
-	store := artifact.New(bucket, artifact.WithMaxSize(10))
+	store := artifact.New(bucket, "", artifact.WithMaxSize(10))
 	ctx := t.Context()
 	for key, content := range map[string]string{"large": "more than ten bytes", "changed": "after"} {
 		opts := &blob.WriterOptions{Metadata: map[string]string{artifact.MetaDigest: helloDigest}}
@@ -197,7 +197,7 @@ func TestForeignObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer bucket.Close()
-	content, a, err := artifact.New(bucket).Load(t.Context(), "by-hand.txt")
+	content, a, err := artifact.New(bucket, "").Load(t.Context(), "by-hand.txt")
 	if err != nil || string(content) != "hello" || a.Digest != helloDigest || a.TaskID != "" || a.Size != 5 {
 		t.Errorf("got %q, %+v, %v", content, a, err)
 	}

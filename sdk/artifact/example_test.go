@@ -14,7 +14,7 @@ import (
 func Example() {
 	bucket := memblob.OpenBucket(nil)
 	defer bucket.Close()
-	store := artifact.New(bucket, artifact.WithBaseURI("mem://drafts"), artifact.WithMaxSize(1<<20))
+	store := artifact.New(bucket, "mem://drafts", artifact.WithMaxSize(1<<20))
 
 	ctx, task := sdk.StartTask(context.Background(), "task-456")
 	defer task.End(nil)
@@ -30,7 +30,7 @@ func Example() {
 func ExampleStore_Save() {
 	bucket := memblob.OpenBucket(nil)
 	defer bucket.Close()
-	a, err := artifact.New(bucket).Save(context.Background(), "2026/report.html", []byte("<p>Bees</p>"), "", artifact.WithID("report"))
+	a, err := artifact.New(bucket, "").Save(context.Background(), "2026/report.html", []byte("<p>Bees</p>"), "", artifact.WithID("report"))
 	fmt.Println(a.ID, a.MediaType, a.Digest[:15], err)
 	// Output: report text/html; charset=utf-8 sha256:4a8853dd <nil>
 }
@@ -38,7 +38,7 @@ func ExampleStore_Save() {
 func ExampleStore_Load() {
 	bucket := memblob.OpenBucket(nil)
 	defer bucket.Close()
-	_, _, err := artifact.New(bucket).Load(context.Background(), "nowhere.md")
+	_, _, err := artifact.New(bucket, "").Load(context.Background(), "nowhere.md")
 	fmt.Println(errors.Is(err, artifact.ErrNotFound))
 	// Output: true
 }
