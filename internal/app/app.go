@@ -14,7 +14,6 @@ import (
 	"time"
 
 	apiteam "github.com/mindscope/mindscope/internal/api/team"
-	"github.com/mindscope/mindscope/internal/enrich/identity"
 	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/receive/otlp"
 	"github.com/mindscope/mindscope/internal/signal"
@@ -76,8 +75,10 @@ func (a *App) Run(ctx context.Context) (err error) {
 
 	failed := make(chan error, 2)
 	metrics := newMetrics(a.cfg.Version, events)
-	sink := identity.New(store.NewSink(events, metrics.countPoints))
-	metrics.observeIdentity(sink)
+	sink, err := enrich(store.NewSink(events, metrics.countPoints), metrics)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	receiver, err := otlp.New(sink, a.cfg.Log.With("component", "otlp"), otlp.Config{
 		GRPC: a.cfg.OTLPGRPC, HTTP: a.cfg.OTLPHTTP, Observe: metrics.observe,
 		Failed: func(err error) { failed <- err },

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/mindscope/mindscope/internal/enrich/identity"
 	"github.com/mindscope/mindscope/internal/receive/otlp"
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
@@ -65,10 +64,8 @@ func (m *metrics) gauge(name, help string, f func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
 }
 
-func (m *metrics) observeIdentity(s *identity.Sink) {
-	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "mindscope_forged_attributes_total", Help: "Attributes with the server's own names that senders brought; they were removed.",
-	}, func() float64 { return float64(s.Forged()) }))
+func (m *metrics) counter(name, help string, f func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, f))
 }
 
 func (m *metrics) observeReceiver(r *otlp.Receiver) {

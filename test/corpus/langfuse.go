@@ -83,7 +83,7 @@ func langfuseAttrs(trace, o, meta map[string]any) map[string]any {
 	}
 	add("langfuse.observation.type", strings.ToLower(text(o, "type")))
 	add("langfuse.observation.model.name", text(o, "model"))
-	add("langfuse.observation.usage_details", usageText(o))
+	add("langfuse.observation.usage_details", jsonText(o["usageDetails"]))
 	add("langfuse.observation.cost_details", jsonText(o["costDetails"]))
 	add("langfuse.observation.input", anyText(o["input"]))
 	add("langfuse.observation.output", anyText(o["output"]))
@@ -102,20 +102,6 @@ func anyText(v any) string {
 		return s
 	}
 	return jsonText(v)
-}
-
-// usageText is the usage in the SDK's form, from either of the export's generations of columns.
-func usageText(o map[string]any) string {
-	if details := object(o, "usageDetails"); len(details) > 0 {
-		return jsonText(details)
-	}
-	usage := map[string]any{}
-	for column, key := range map[string]string{"promptTokens": "input", "completionTokens": "output", "inputUsage": "input", "outputUsage": "output"} {
-		if n := number(o, column); n != "" && n != "0" {
-			usage[key] = n
-		}
-	}
-	return jsonText(usage)
 }
 
 // restoreUsage puts usage back that Langfuse moved from the attributes into its columns.

@@ -1,15 +1,15 @@
-// Package identity finds out whose work a span or log record is: team, task, agent, conversation and user, and for
-// calls of models what was called and how many tokens it took. It writes what it found into the mindscope.* attributes,
-// which the store keeps as columns; the sender's own attributes stay as they are.
+// Package identity finds out whose work a span or log record is: team, task, conversation and user, and the score that a
+// judge gave it. It writes what it found into the mindscope.* attributes, which the store keeps as columns; the sender's
+// own attributes stay as they are.
 //
-// It is a Sink around the next Sink. The first thing it does is to remove attributes of those names that a sender
-// brought: nobody may forge a team or a cost.
+// It is a Sink around the next Sink and stands behind enrich/dialect, whose answers it takes over: dialect removes forged
+// columns and reads what is special to one framework, identity knows the names that are the same everywhere.
 package identity
 
 import (
 	"context"
 	"encoding/hex"
-	"sync/atomic"
+	"math"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -25,49 +25,47 @@ const DefaultTeam = "default"
 
 // Sink sets identities on the way to the next Sink.
 type Sink struct {
-	next   signal.Sink
-	forged atomic.Int64
+	next signal.Sink
 }
 
 // New returns a Sink in front of next.
 func New(next signal.Sink) *Sink { return &Sink{next: next} }
 
-// Forged returns how many mindscope.* attributes were removed because a sender brought them.
-func (s *Sink) Forged() int64 { return s.forged.Load() }
-
 // Traces sets the identity of each span.
 func (s *Sink) Traces(ctx context.Context, p signal.Project, td ptrace.Traces) (signal.Rejected, error) {
+	var open unnamed
 	for _, rs := range td.ResourceSpans().All() {
-		res := rs.Resource().Attributes()
-		team := teamOf(res)
+		res := resourceOf(rs.Resource().Attributes())
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
-				s.strip(span.Attributes())
-				found := find(span.Attributes(), res, team)
-				found.call(span.Attributes())
-				found.provisional(span.TraceID())
-				found.quality(span)
-				found.put(span.Attributes())
+				id := find(span.Attributes(), &res)
+				id.evaluations(span.Events())
+				id.put(span.Attributes())
+				open.note(span.TraceID(), id.task, span.Attributes())
 			}
 		}
 	}
+	open.name()
 	return s.next.Traces(ctx, p, td)
 }
 
-// Logs sets the identity of each record. A record outside of any trace and task has none.
+// Logs sets the identity of each record. A record outside of any trace and task has no task.
 func (s *Sink) Logs(ctx context.Context, p signal.Project, ld plog.Logs) (signal.Rejected, error) {
+	var open unnamed
 	for _, rl := range ld.ResourceLogs().All() {
-		res := rl.Resource().Attributes()
-		team := teamOf(res)
+		res := resourceOf(rl.Resource().Attributes())
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, rec := range sl.LogRecords().All() {
-				s.strip(rec.Attributes())
-				found := find(rec.Attributes(), res, team)
-				found.provisional(rec.TraceID())
-				found.put(rec.Attributes())
+				id := find(rec.Attributes(), &res)
+				if rec.EventName() == conv.EventGenAIEvaluationResult {
+					id.evaluated(rec.Attributes())
+				}
+				id.put(rec.Attributes())
+				open.note(rec.TraceID(), id.task, rec.Attributes())
 			}
 		}
 	}
+	open.name()
 	return s.next.Logs(ctx, p, ld)
 }
 
@@ -76,192 +74,203 @@ func (s *Sink) Metrics(ctx context.Context, p signal.Project, md pmetric.Metrics
 	return s.next.Metrics(ctx, p, md)
 }
 
-// strip removes the attributes that only enrich steps may set.
-func (s *Sink) strip(attrs pcommon.Map) {
-	const prefix = "mindscope."
-	attrs.RemoveIf(func(k string, _ pcommon.Value) bool {
-		forged := len(k) > len(prefix) && k[:len(prefix)] == prefix && isInternal(k)
-		if forged {
-			s.forged.Add(1)
-		}
-		return forged
-	})
-}
+// resource is what all spans of one resource inherit.
+type resource struct{ team, task, taskType, agent string }
 
-func isInternal(k string) bool {
-	switch k {
-	case conv.MindscopeTeam, conv.MindscopeTaskID, conv.MindscopeTaskType, conv.MindscopeTaskProvisional,
-		conv.MindscopeAgent, conv.MindscopeOperation, conv.MindscopeConversation, conv.MindscopeUser,
-		conv.MindscopeTool, conv.MindscopeProvider, conv.MindscopeModel, conv.MindscopeQuality, conv.MindscopeDialect,
-		conv.MindscopeTokensInput, conv.MindscopeTokensCacheRead, conv.MindscopeTokensCacheWrite5m,
-		conv.MindscopeTokensCacheWrite1h, conv.MindscopeTokensOutput, conv.MindscopeTokensReasoning,
-		conv.MindscopeCostMicroUSD, conv.MindscopeCostRestPicoUSD, conv.MindscopeCostSource, conv.MindscopePriceVersion:
-		return true
-	}
-	return false
-}
-
-func teamOf(res pcommon.Map) string {
-	for _, k := range []string{conv.AITeamTeam, conv.ServiceNamespace} {
-		if text := text(res, k); text != "" {
-			return text
+func resourceOf(attrs pcommon.Map) resource {
+	var namespace string
+	var r resource
+	for k, v := range attrs.All() {
+		switch k {
+		case conv.AITeamTeam:
+			r.team = v.AsString()
+		case conv.ServiceNamespace:
+			namespace = v.AsString()
+		case conv.AITeamTaskID:
+			r.task = v.AsString()
+		case conv.AITeamTaskType:
+			r.taskType = v.AsString()
+		case conv.GenAIAgentName:
+			r.agent = v.AsString()
 		}
 	}
-	return DefaultTeam
+	for _, team := range []string{namespace, DefaultTeam} {
+		if r.team == "" {
+			r.team = team
+		}
+	}
+	return r
 }
 
-// identity is what was found out about one span or record.
+// identity is what was found out about one span or record. The fields of has say which columns are there already.
 type identity struct {
-	team, task, taskType, agent, operation, conversation, user, tool string
+	team, task, taskType, agent, conversation, user string
 
-	provider, model string
-	usage           *usage
-	madeUp          bool
-	score           float64
-	scored          bool
+	score  float64
+	scored bool
+
+	has struct{ task, taskType, agent, conversation, user, quality bool }
 }
 
-// usage holds the disjoint buckets of a call's tokens.
-type usage struct{ input, cacheRead, cacheWrite, output, reasoning int64 }
+func find(attrs pcommon.Map, res *resource) identity {
+	var id identity
+	var own struct{ task, taskType, conversation, user, session, userID, endUser string }
+	for k, v := range attrs.All() {
+		switch k {
+		case conv.AITeamTeam:
+			id.team = v.AsString()
+		case conv.AITeamTaskID:
+			own.task = v.AsString()
+		case conv.AITeamTaskType:
+			own.taskType = v.AsString()
+		case conv.AITeamConversationID:
+			own.conversation = v.AsString()
+		case conv.AITeamUserID:
+			own.user = v.AsString()
+		case conv.SessionID:
+			own.session = v.AsString()
+		case conv.UserID:
+			own.userID = v.AsString()
+		case "enduser.id":
+			own.endUser = v.AsString()
+		case conv.AITeamQualityScore:
+			id.setScore(v)
+		case conv.MindscopeTaskID:
+			id.task, id.has.task = v.AsString(), true
+		case conv.MindscopeTaskType:
+			id.has.taskType = true
+		case conv.MindscopeAgent:
+			id.has.agent = true
+		case conv.MindscopeConversation:
+			id.has.conversation = true
+		case conv.MindscopeUser:
+			id.has.user = true
+		case conv.MindscopeQuality:
+			id.has.quality = true
+		}
+	}
+	// The team's own word for its task is worth more than a dialect's.
+	if own.task != "" {
+		id.task, id.has.task = own.task, false
+	}
+	id.team = first(id.team, res.team)
+	id.task = first(id.task, res.task)
+	id.taskType = first(own.taskType, res.taskType)
+	id.agent = res.agent
+	id.conversation = first(own.conversation, own.session)
+	id.user = first(own.user, own.userID, own.endUser)
+	return id
+}
 
-// first returns the first non-empty text among the keys.
-func first(attrs pcommon.Map, keys ...string) string {
-	for _, k := range keys {
-		if s := text(attrs, k); s != "" {
+func first(texts ...string) string {
+	for _, s := range texts {
+		if s != "" {
 			return s
 		}
 	}
 	return ""
 }
 
-func text(attrs pcommon.Map, key string) string {
-	v, ok := attrs.Get(key)
-	if !ok {
-		return ""
-	}
-	return v.AsString()
-}
-
-func find(attrs, res pcommon.Map, team string) identity {
-	id := identity{
-		team:         first(attrs, conv.AITeamTeam),
-		task:         first(attrs, conv.AITeamTaskID),
-		taskType:     first(attrs, conv.AITeamTaskType),
-		agent:        first(attrs, conv.GenAIAgentName),
-		operation:    first(attrs, conv.GenAIOperationName),
-		conversation: first(attrs, conv.GenAIConversationID, conv.AITeamConversationID, conv.SessionID),
-		user:         first(attrs, conv.AITeamUserID, conv.UserID),
-		tool:         first(attrs, conv.GenAIToolName),
-	}
-	if id.team == "" {
-		id.team = team
-	}
-	if id.task == "" {
-		id.task = text(res, conv.AITeamTaskID)
-	}
-	return id
-}
-
-// call reads the model and the tokens of a span that calls one. OpenTelemetry counts cached tokens into the input and
-// reasoning into the output; the buckets are disjoint.
-func (id *identity) call(attrs pcommon.Map) {
-	id.provider = first(attrs, conv.GenAIProviderName)
-	id.model = first(attrs, conv.GenAIResponseModel, conv.GenAIRequestModel)
-	in, hasIn := number(attrs, conv.GenAIUsageInputTokens)
-	out, hasOut := number(attrs, conv.GenAIUsageOutputTokens)
-	if !hasIn && !hasOut {
+// evaluations reads the newest verdict among a span's events when no attribute has one.
+func (id *identity) evaluations(events ptrace.SpanEventSlice) {
+	if id.scored || id.has.quality {
 		return
 	}
-	u := &usage{}
-	u.cacheRead, _ = number(attrs, conv.GenAIUsageCacheReadInputTokens)
-	u.cacheWrite, _ = number(attrs, conv.GenAIUsageCacheWriteInputTokens)
-	u.reasoning, _ = number(attrs, conv.GenAIUsageReasoningOutputTokens)
-	u.input = max(in-u.cacheRead-u.cacheWrite, 0)
-	u.output = max(out-u.reasoning, 0)
-	id.usage = u
-}
-
-// number reads a count of tokens; negative ones and what is no integer are no count.
-func number(attrs pcommon.Map, key string) (int64, bool) {
-	v, ok := attrs.Get(key)
-	if !ok || v.Type() != pcommon.ValueTypeInt || v.Int() < 0 {
-		return 0, false
-	}
-	return v.Int(), true
-}
-
-// provisional gives work that names no task the id of its trace, so that it shows up in every list.
-func (id *identity) provisional(trace pcommon.TraceID) {
-	if id.task != "" || trace.IsEmpty() {
-		return
-	}
-	id.task, id.madeUp = hex.EncodeToString(trace[:]), true
-}
-
-// quality reads the score that a judge gave: an attribute, else the newest evaluation event.
-func (id *identity) quality(span ptrace.Span) {
-	if id.setScore(span.Attributes(), conv.AITeamQualityScore) {
-		return
-	}
-	for _, e := range span.Events().All() {
+	for _, e := range events.All() {
 		if e.Name() == conv.EventGenAIEvaluationResult {
-			id.setScore(e.Attributes(), conv.GenAIEvaluationScoreValue)
+			id.evaluated(e.Attributes())
 		}
 	}
 }
 
-func (id *identity) setScore(attrs pcommon.Map, key string) bool {
-	v, ok := attrs.Get(key)
-	if !ok {
-		return false
+func (id *identity) evaluated(attrs pcommon.Map) {
+	if v, ok := attrs.Get(conv.GenAIEvaluationScoreValue); ok {
+		id.setScore(v)
 	}
+}
+
+func (id *identity) setScore(v pcommon.Value) {
+	var score float64
 	switch v.Type() {
 	case pcommon.ValueTypeDouble:
-		id.score = v.Double()
+		score = v.Double()
 	case pcommon.ValueTypeInt:
-		id.score = float64(v.Int())
+		score = float64(v.Int())
 	default:
-		return false
+		return
 	}
-	id.scored = true
-	return true
+	if !math.IsNaN(score) && !math.IsInf(score, 0) {
+		id.score, id.scored = score, true
+	}
 }
 
+// columns is how many columns identity adds at most.
+const columns = 8
+
 func (id *identity) put(attrs pcommon.Map) {
-	attrs.EnsureCapacity(attrs.Len() + 16)
-	for _, f := range [...]struct{ key, value string }{
-		{conv.MindscopeTeam, id.team},
-		{conv.MindscopeTaskID, id.task},
-		{conv.MindscopeTaskType, id.taskType},
-		{conv.MindscopeAgent, id.agent},
-		{conv.MindscopeOperation, id.operation},
-		{conv.MindscopeConversation, id.conversation},
-		{conv.MindscopeUser, id.user},
-		{conv.MindscopeTool, id.tool},
-		{conv.MindscopeProvider, id.provider},
-		{conv.MindscopeModel, id.model},
-	} {
-		if f.value != "" {
-			attrs.PutStr(f.key, f.value)
-		}
-	}
-	if id.madeUp {
-		attrs.PutBool(conv.MindscopeTaskProvisional, true)
-	}
+	attrs.EnsureCapacity(attrs.Len() + columns)
+	attrs.PutStr(conv.MindscopeTeam, id.team)
+	put(attrs, id.has.task, conv.MindscopeTaskID, id.task)
+	put(attrs, id.has.taskType, conv.MindscopeTaskType, id.taskType)
+	put(attrs, id.has.agent, conv.MindscopeAgent, id.agent)
+	put(attrs, id.has.conversation, conv.MindscopeConversation, id.conversation)
+	put(attrs, id.has.user, conv.MindscopeUser, id.user)
 	if id.scored {
 		attrs.PutDouble(conv.MindscopeQuality, id.score)
 	}
-	if u := id.usage; u != nil {
-		attrs.PutInt(conv.MindscopeTokensInput, u.input)
-		attrs.PutInt(conv.MindscopeTokensOutput, u.output)
-		putCount(attrs, conv.MindscopeTokensCacheRead, u.cacheRead)
-		putCount(attrs, conv.MindscopeTokensCacheWrite5m, u.cacheWrite)
-		putCount(attrs, conv.MindscopeTokensReasoning, u.reasoning)
+}
+
+func put(attrs pcommon.Map, has bool, key, value string) {
+	if !has && value != "" {
+		attrs.PutStr(key, value)
 	}
 }
 
-func putCount(attrs pcommon.Map, key string, n int64) {
-	if n > 0 {
-		attrs.PutInt(key, n)
+// unnamed collects the spans or records of one request that name no task.
+type unnamed struct {
+	list []nameless
+	// tasks is the task of each trace that has exactly one in the request, "" of one that has several.
+	tasks map[pcommon.TraceID]string
+	// The trace and task noted last save most look-ups: spans of a trace come together.
+	trace pcommon.TraceID
+	task  string
+}
+
+type nameless struct {
+	trace pcommon.TraceID
+	attrs pcommon.Map
+}
+
+func (u *unnamed) note(trace pcommon.TraceID, task string, attrs pcommon.Map) {
+	if trace.IsEmpty() {
+		return
+	}
+	if task == "" {
+		u.list = append(u.list, nameless{trace, attrs})
+		return
+	}
+	if u.trace == trace && u.task == task {
+		return
+	}
+	u.trace, u.task = trace, task
+	if u.tasks == nil {
+		u.tasks = map[pcommon.TraceID]string{}
+	}
+	if known, ok := u.tasks[trace]; ok && known != task {
+		task = ""
+	}
+	u.tasks[trace] = task
+}
+
+// name gives work that names no task the one task of its trace; else, so that it shows up in every list, a provisional
+// task: the trace's id.
+func (u *unnamed) name() {
+	for _, n := range u.list {
+		if task := u.tasks[n.trace]; task != "" {
+			n.attrs.PutStr(conv.MindscopeTaskID, task)
+			continue
+		}
+		n.attrs.PutStr(conv.MindscopeTaskID, hex.EncodeToString(n.trace[:]))
+		n.attrs.PutBool(conv.MindscopeTaskProvisional, true)
 	}
 }

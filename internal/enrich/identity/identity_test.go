@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,67 +34,112 @@ func (l *last) Metrics(context.Context, signal.Project, pmetric.Metrics) (signal
 	return signal.Rejected{}, nil
 }
 
-func TestTraces(t *testing.T) {
-	trace := pcommon.TraceID{1}
-	f := func(res, attrs, want map[string]any) {
-		t.Helper()
-		td := ptrace.NewTraces()
-		rs := td.ResourceSpans().AppendEmpty()
-		span := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
-		span.SetTraceID(trace)
-		if err := rs.Resource().Attributes().FromRaw(res); err != nil {
-			t.Fatal(err)
-		}
+// request makes one resource with a span of each attribute map, all in one trace.
+func request(t *testing.T, res map[string]any, spans ...map[string]any) ptrace.Traces {
+	t.Helper()
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	if err := rs.Resource().Attributes().FromRaw(res); err != nil {
+		t.Fatal(err)
+	}
+	ss := rs.ScopeSpans().AppendEmpty()
+	for _, attrs := range spans {
+		span := ss.Spans().AppendEmpty()
+		span.SetTraceID(pcommon.TraceID{1})
 		if err := span.Attributes().FromRaw(attrs); err != nil {
 			t.Fatal(err)
 		}
-		next := &last{}
-		if _, err := New(next).Traces(t.Context(), signal.DefaultProject, td); err != nil {
-			t.Fatal(err)
+	}
+	return td
+}
+
+// columnsOf returns what the Sink adds to a span's attributes.
+func columnsOf(t *testing.T, td ptrace.Traces, i int) map[string]any {
+	t.Helper()
+	got := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(i).Attributes().AsRaw()
+	for k := range got {
+		if len(k) < 10 || k[:10] != "mindscope." {
+			delete(got, k)
 		}
-		got := map[string]any{}
-		for k, v := range next.traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().All() {
-			if isInternal(k) {
-				got[k] = v.AsRaw()
-			}
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
+	}
+	return got
+}
+
+func send(t *testing.T, td ptrace.Traces) ptrace.Traces {
+	t.Helper()
+	next := &last{}
+	if _, err := New(next).Traces(t.Context(), signal.DefaultProject, td); err != nil {
+		t.Fatal(err)
+	}
+	return next.traces
+}
+
+func TestTraces(t *testing.T) {
+	f := func(res, attrs, want map[string]any) {
+		t.Helper()
+		if diff := cmp.Diff(want, columnsOf(t, send(t, request(t, res, attrs)), 0)); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 	}
-	provisional := map[string]any{
+	f(nil, nil, map[string]any{
 		conv.MindscopeTeam: "default", conv.MindscopeTaskID: "01000000000000000000000000000000",
 		conv.MindscopeTaskProvisional: true,
-	}
-	f(nil, nil, provisional)
-	// A forged column is removed.
-	f(nil, map[string]any{conv.MindscopeCostMicroUSD: int64(1), conv.MindscopeTaskID: "x"}, provisional)
+	})
 	// The team of the resource, the task of the span.
 	f(map[string]any{conv.ServiceNamespace: "news"}, map[string]any{conv.AITeamTaskID: "task-456", conv.AITeamTaskType: "article"},
 		map[string]any{conv.MindscopeTeam: "news", conv.MindscopeTaskID: "task-456", conv.MindscopeTaskType: "article"})
-	// Tokens become disjoint; the response's model wins.
-	f(nil, map[string]any{
-		conv.AITeamTaskID: "t", conv.AITeamTeam: "a", conv.GenAIOperationName: "chat", conv.GenAIAgentName: "writer",
-		conv.GenAIRequestModel: "gpt-4o", conv.GenAIResponseModel: "gpt-4o-2024-08-06", conv.GenAIProviderName: "openai",
-		conv.GenAIUsageInputTokens: int64(100), conv.GenAIUsageCacheReadInputTokens: int64(60),
-		conv.GenAIUsageOutputTokens: int64(50), conv.GenAIUsageReasoningOutputTokens: int64(20),
-		conv.AITeamQualityScore: 8.5, conv.AITeamUserID: "u", conv.SessionID: "s",
+	f(map[string]any{conv.ServiceNamespace: "news", conv.AITeamTeam: "desk", conv.AITeamTaskID: "t1"}, map[string]any{},
+		map[string]any{conv.MindscopeTeam: "desk", conv.MindscopeTaskID: "t1"})
+	f(map[string]any{conv.AITeamTeam: "desk"}, map[string]any{
+		conv.AITeamTeam: "own", conv.AITeamTaskID: "t", conv.AITeamUserID: "u", conv.UserID: "other", conv.SessionID: "s",
+		conv.AITeamQualityScore: 8.5,
 	}, map[string]any{
-		conv.MindscopeTeam: "a", conv.MindscopeTaskID: "t", conv.MindscopeOperation: "chat", conv.MindscopeAgent: "writer",
-		conv.MindscopeModel: "gpt-4o-2024-08-06", conv.MindscopeProvider: "openai", conv.MindscopeUser: "u",
-		conv.MindscopeConversation: "s", conv.MindscopeQuality: 8.5,
-		conv.MindscopeTokensInput: int64(40), conv.MindscopeTokensCacheRead: int64(60),
-		conv.MindscopeTokensOutput: int64(30), conv.MindscopeTokensReasoning: int64(20),
+		conv.MindscopeTeam: "own", conv.MindscopeTaskID: "t", conv.MindscopeUser: "u", conv.MindscopeConversation: "s",
+		conv.MindscopeQuality: 8.5,
 	})
-	// A negative count is no count; cached tokens beyond the input don't make it negative.
-	f(nil, map[string]any{conv.AITeamTaskID: "t", conv.GenAIUsageInputTokens: int64(-5)},
+	// What the dialect found stays, but the team's own task id is worth more.
+	f(nil, map[string]any{
+		conv.MindscopeTaskID: "dialect's", conv.AITeamTaskID: "team's", conv.MindscopeConversation: "c", conv.SessionID: "s",
+		conv.MindscopeAgent: "writer",
+	}, map[string]any{
+		conv.MindscopeTeam: "default", conv.MindscopeTaskID: "team's", conv.MindscopeConversation: "c", conv.MindscopeAgent: "writer",
+	})
+	f(nil, map[string]any{conv.MindscopeTaskID: "task-456"},
+		map[string]any{conv.MindscopeTeam: "default", conv.MindscopeTaskID: "task-456"})
+	// A score that is no number is no score.
+	f(nil, map[string]any{conv.AITeamTaskID: "t", conv.AITeamQualityScore: math.NaN()},
 		map[string]any{conv.MindscopeTeam: "default", conv.MindscopeTaskID: "t"})
-	f(nil, map[string]any{
-		conv.AITeamTaskID: "t", conv.GenAIUsageInputTokens: int64(5), conv.GenAIUsageCacheReadInputTokens: int64(9),
-	}, map[string]any{
-		conv.MindscopeTeam: "default", conv.MindscopeTaskID: "t", conv.MindscopeTokensInput: int64(0),
-		conv.MindscopeTokensCacheRead: int64(9), conv.MindscopeTokensOutput: int64(0),
-	})
+	f(nil, map[string]any{conv.AITeamTaskID: "t", conv.AITeamQualityScore: "high"},
+		map[string]any{conv.MindscopeTeam: "default", conv.MindscopeTaskID: "t"})
+}
+
+// TestTaskOfTheTrace checks that spans without a task take the one of their trace when the request names exactly one.
+func TestTaskOfTheTrace(t *testing.T) {
+	named := func(task string) map[string]any { return map[string]any{conv.AITeamTaskID: task} }
+	td := send(t, request(t, nil, nil, named("task-456"), nil))
+	for i := range 3 {
+		want := map[string]any{conv.MindscopeTeam: "default", conv.MindscopeTaskID: "task-456"}
+		if diff := cmp.Diff(want, columnsOf(t, td, i)); diff != "" {
+			t.Errorf("span %d: %s", i, diff)
+		}
+	}
+	td = send(t, request(t, nil, nil, named("a"), named("b"), named("a")))
+	if got := columnsOf(t, td, 0)[conv.MindscopeTaskProvisional]; got != true {
+		t.Errorf("a span between two tasks is provisional: %v", got)
+	}
+}
+
+func TestEvaluationEventIsTheQuality(t *testing.T) {
+	td := request(t, nil, map[string]any{conv.AITeamTaskID: "t"})
+	events := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Events()
+	for _, score := range []float64{3, 7.5} {
+		e := events.AppendEmpty()
+		e.SetName(conv.EventGenAIEvaluationResult)
+		e.Attributes().PutDouble(conv.GenAIEvaluationScoreValue, score)
+	}
+	if got := columnsOf(t, send(t, td), 0)[conv.MindscopeQuality]; got != 7.5 {
+		t.Errorf("quality %v, want the newest, 7.5", got)
+	}
 }
 
 func TestLogsOutsideOfTracesHaveNoTask(t *testing.T) {
