@@ -14,7 +14,8 @@ import (
 func JoinTask(ctx context.Context, id string) context.Context {
 	id = clean(id)
 	b := baggage.FromContext(ctx)
-	if known := b.Member(conv.AITeamTaskID).Value(); id != "" && known != "" && known != id {
+	known := b.Member(conv.AITeamTaskID).Value()
+	if id != "" && known != "" && known != id {
 		// The rest of the baggage speaks of the other task.
 		for _, key := range []string{conv.AITeamTaskType, conv.AITeamUserID, conv.AITeamConversationID} {
 			b = b.DeleteMember(key)
@@ -26,5 +27,8 @@ func JoinTask(ctx context.Context, id string) context.Context {
 		ident.task = id
 	}
 	ident.fill()
+	if ident.task == known {
+		return ident.in(ctx)
+	}
 	return ident.withBaggage(ident.in(ctx))
 }

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -100,11 +100,11 @@ func (m Message) check() error {
 	case m.To == "":
 		return invalid("to_agent is empty")
 	}
-	for name, s := range map[string]string{
-		"id": m.ID, "from_agent": m.From, "to_agent": m.To, "trace_id": m.TaskID,
-		"traceparent": m.TraceParent, "tracestate": m.TraceState,
+	for _, f := range [...]struct{ name, text string }{
+		{"id", m.ID}, {"from_agent", m.From}, {"to_agent", m.To}, {"trace_id", m.TaskID},
+		{"traceparent", m.TraceParent}, {"tracestate", m.TraceState},
 	} {
-		if err := checkText(name, s); err != nil {
+		if err := checkText(f.name, f.text); err != nil {
 			return err
 		}
 	}
@@ -196,63 +196,9 @@ func Decode(data []byte) (Message, error) {
 	return Message{}, invalid("neither a CloudEvents event (no specversion) nor a plain message (no from_agent)")
 }
 
-// readObject splits a JSON object into its members. Doubled names are an error: readers would disagree on which counts.
-func readObject(data []byte) (map[string]json.RawMessage, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	tok, err := dec.Token()
-	if err != nil {
-		return nil, invalid("not JSON: %v", err)
-	}
-	if tok != json.Delim('{') {
-		return nil, invalid("not a JSON object")
-	}
-	fields := make(map[string]json.RawMessage, 12)
-	for dec.More() {
-		tok, err := dec.Token()
-		if err != nil {
-			return nil, invalid("not JSON: %v", err)
-		}
-		name, ok := tok.(string)
-		if !ok {
-			return nil, invalid("not JSON: %v is no name", tok)
-		}
-		if _, twice := fields[name]; twice {
-			return nil, invalid("%q is there twice", name)
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, invalid("%s: not JSON: %v", name, err)
-		}
-		fields[name] = value
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, invalid("not JSON: %v", err)
-	}
-	if dec.More() {
-		return nil, invalid("something follows the JSON object")
-	}
-	return fields, nil
-}
-
 func decodeEvent(fields map[string]json.RawMessage) (Message, error) {
 	var m Message
-	attrs := make(map[string]any, len(fields))
-	for name, raw := range fields {
-		if name == "data" || name == "data_base64" {
-			continue
-		}
-		if err := checkName(name); err != nil {
-			return m, err
-		}
-		v, err := decodeAttribute(name, raw)
-		if err != nil {
-			return m, err
-		}
-		if v != nil {
-			attrs[name] = v
-		}
-	}
-	r := attrReader{attrs: attrs}
+	r := attrReader{fields: fields}
 	if v := r.take("specversion", true); r.err == nil && v != specVersion {
 		return m, invalid("specversion is %q, only %q is understood", v, specVersion)
 	}
@@ -266,6 +212,7 @@ func decodeEvent(fields map[string]json.RawMessage) (Message, error) {
 	m.TraceState = r.take("tracestate", false)
 	mediaType := r.take("datacontenttype", false)
 	schema := r.take("dataschema", false)
+	m.Extensions = r.extensions()
 	if r.err != nil {
 		return m, r.err
 	}
@@ -287,61 +234,79 @@ func decodeEvent(fields map[string]json.RawMessage) (Message, error) {
 	if m.Payload, err = decodeData(fields, mediaType); err != nil {
 		return m, err
 	}
-	if len(attrs) > 0 {
-		m.Extensions = attrs
-	}
 	return m, m.check()
 }
 
-// attrReader takes attributes of type string out of attrs and keeps the first error.
+// attrReader reads an event's attributes and keeps the first error.
 type attrReader struct {
-	attrs map[string]any
-	err   error
+	fields map[string]json.RawMessage
+	err    error
 }
 
-func (r *attrReader) take(name string, required bool) string {
-	v, there := r.attrs[name]
-	delete(r.attrs, name)
-	if r.err != nil || (!there && !required) {
+// take returns an attribute of type string; null is as good as absent.
+func (r *attrReader) take(name string, required bool) (s string) {
+	raw, there := r.fields[name]
+	there = there && raw[0] != 'n'
+	switch {
+	case r.err != nil:
 		return ""
-	}
-	if !there {
+	case !there && required:
 		r.err = invalid("%s is missing", name)
 		return ""
-	}
-	s, ok := v.(string)
-	switch {
-	case !ok:
+	case !there:
+		return ""
+	case raw[0] != '"':
 		r.err = invalid("%s is not a string", name)
-	case s == "":
+		return ""
+	}
+	if s, r.err = unquote(raw); r.err == nil && s == "" {
 		r.err = invalid("%s is empty", name)
-	default:
+	}
+	if r.err == nil {
 		r.err = checkText(name, s)
 	}
 	return s
 }
 
+// extensions returns the attributes that Message has no fields for.
+func (r *attrReader) extensions() map[string]any {
+	var ext map[string]any
+	for name, raw := range r.fields {
+		if hasField(name) || r.err != nil {
+			continue
+		}
+		if r.err = checkName(name); r.err != nil {
+			return nil
+		}
+		var v any
+		if v, r.err = decodeAttribute(name, raw); r.err != nil || v == nil {
+			continue
+		}
+		if ext == nil {
+			ext = make(map[string]any)
+		}
+		ext[name] = v
+	}
+	return ext
+}
+
 // decodeAttribute reads the value of a context attribute: string, bool or int32; null is as good as absent.
 func decodeAttribute(name string, raw json.RawMessage) (any, error) {
-	var v any
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	if err := dec.Decode(&v); err != nil {
-		return nil, invalid("%s: not JSON: %v", name, err)
-	}
-	switch v := v.(type) {
-	case nil:
+	switch raw[0] {
+	case '"':
+		return unquote(raw)
+	case 'n':
 		return nil, nil
-	case string, bool:
-		return v, nil
-	case json.Number:
-		n, err := v.Int64()
-		if err != nil || n < math.MinInt32 || n > math.MaxInt32 {
-			return nil, invalid("%s: %s is no 32-bit integer", name, v)
-		}
-		return int32(n), nil
+	case 't', 'f':
+		return raw[0] == 't', nil
+	case '{', '[':
+		return nil, invalid("%s is an object or array; attributes are strings, booleans or integers", name)
 	}
-	return nil, invalid("%s is an object or array; attributes are strings, booleans or integers", name)
+	n, err := strconv.ParseInt(string(raw), 10, 32)
+	if err != nil {
+		return nil, invalid("%s: %s is no 32-bit integer", name, raw)
+	}
+	return int32(n), nil
 }
 
 func decodeData(fields map[string]json.RawMessage, mediaType string) (json.RawMessage, error) {
@@ -411,8 +376,12 @@ func decodePlain(fields map[string]json.RawMessage) (Message, error) {
 		if !ok {
 			return Message{}, invalid("%s is missing", name)
 		}
-		if err := json.Unmarshal(raw, f); err != nil || string(raw) == "null" {
+		if raw[0] != '"' {
 			return Message{}, invalid("%s is not a string", name)
+		}
+		var err error
+		if *f, err = unquote(raw); err != nil {
+			return Message{}, err
 		}
 	}
 	m := Message{ID: p.id, Type: Type(p.typ), From: p.from, To: p.to, TaskID: p.task}
@@ -430,7 +399,7 @@ func decodePlain(fields map[string]json.RawMessage) (Message, error) {
 
 // escapeSource makes a URI reference of an agent's name. Most names are one already; an absolute URI stays as it is.
 func escapeSource(agent string) string {
-	if isAbsoluteURI(agent) {
+	if isPlainName(agent) || isAbsoluteURI(agent) {
 		return agent
 	}
 	// A colon in the first segment would read as a scheme.
@@ -438,6 +407,9 @@ func escapeSource(agent string) string {
 }
 
 func unescapeSource(source string) (string, error) {
+	if isPlainName(source) {
+		return source, nil
+	}
 	if err := checkURIReference(source); err != nil {
 		return "", err
 	}
@@ -453,6 +425,17 @@ func unescapeSource(source string) (string, error) {
 		return source, nil
 	}
 	return name, nil
+}
+
+// isPlainName: letters, digits and what else means nothing in a URI, as most agents are named.
+func isPlainName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' && c != '~' {
+			return false
+		}
+	}
+	return s != ""
 }
 
 func isAbsoluteURI(s string) bool {

@@ -160,13 +160,13 @@ func TestDecodeFailure(t *testing.T) {
 	if _, err := Decode([]byte(event("", ""))); err != nil {
 		t.Fatal(err)
 	}
-	f("", "not JSON: EOF")
+	f("", "not JSON: unexpected end")
 	f("hello", "not JSON")
 	f("[]", "not a JSON object")
 	f("{}", "neither a CloudEvents event")
 	f("\xff{}", "not valid UTF-8")
 	f(`{"a":1`, "not JSON")
-	f(`{"specversion":"1.0"} {}`, "something follows")
+	f(`{"specversion":"1.0"} {}`, "not JSON: invalid character '{' after top-level value")
 	f(`{"id":"1","id":"2"}`, `"id" is there twice`)
 	f(`{"specversion":`+strings.Repeat("[", 20_000), "not JSON")
 	f(strings.Repeat(" ", MaxSize+1), "16777217 bytes")

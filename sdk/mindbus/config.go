@@ -96,13 +96,12 @@ type route struct {
 
 // routeOf returns the key of a message.
 func (c Config) routeOf(m Message) (route, error) {
-	to := keyWord(m.To)
-	role := keyWord(c.Role(m.To))
 	switch m.Type {
 	case Command:
-		return route{"cmd." + role + "." + to, "cmd." + role}, nil
+		role := keyWord(c.Role(m.To))
+		return route{"cmd." + role + "." + keyWord(m.To), "cmd." + role}, nil
 	case Result, ErrorResult:
-		return route{"res." + to + "." + keyWord(m.From), "res." + role}, nil
+		return route{"res." + keyWord(m.To) + "." + keyWord(m.From), "res." + keyWord(c.Role(m.To))}, nil
 	}
 	target, scope, ok := strings.Cut(m.To, ".")
 	switch {

@@ -35,5 +35,8 @@ func matchWords(pattern, key []string) bool {
 
 // keyWord makes one word of a routing key of any text: what parts words or is a wildcard is percent-encoded.
 func keyWord(s string) string {
+	if !strings.ContainsAny(s, "%.*#") {
+		return s
+	}
 	return strings.NewReplacer("%", "%25", ".", "%2E", "*", "%2A", "#", "%23").Replace(s)
 }
