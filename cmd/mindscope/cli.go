@@ -79,9 +79,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// report prints err on one line, its hint on the next, and returns the exit code.
+// report prints err on one line, each of its Lines and its hint on lines of their own, and returns the exit code.
 func report(w io.Writer, err error) int {
 	fmt.Fprintf(w, "mindscope: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	var several interface{ Lines() []string }
+	if errors.As(err, &several) {
+		for _, line := range several.Lines() {
+			fmt.Fprintf(w, "  %s\n", line)
+		}
+	}
 	var h interface{ Hint() string }
 	if errors.As(err, &h) {
 		fmt.Fprintf(w, "  hint: %s\n", h.Hint())

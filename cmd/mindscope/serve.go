@@ -2,90 +2,91 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
+	"errors"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/mindscope/mindscope/internal/app"
+	"github.com/mindscope/mindscope/internal/config"
+	"github.com/mindscope/mindscope/internal/self"
 )
 
-// serveCmd runs the server.
+// serveCmd runs the server. A flag that isn't given leaves its setting to the variable, the file and the default.
 type serveCmd struct {
-	Listen           string   `help:"Address of the HTTP port: API, metrics, health, page." env:"MINDSCOPE_LISTEN" default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
-	OTLPGRPC         string   `name:"otlp.grpc" help:"Address that takes OTLP over gRPC." env:"MINDSCOPE_OTLP_GRPC" default:"127.0.0.1:4317" placeholder:"HOST:PORT"`
-	OTLPHTTP         string   `name:"otlp.http" help:"Address that takes OTLP over HTTP." env:"MINDSCOPE_OTLP_HTTP" default:"127.0.0.1:4318" placeholder:"HOST:PORT"`
-	Data             string   `help:"Folder of the store; default: mindscope in the user's data directory." env:"MINDSCOPE_DATA" placeholder:"DIR"`
-	Memory           bool     `help:"Keep everything in memory, nothing on disk."`
-	Retention        duration `help:"How long spans and logs are kept, e.g. 30d." env:"MINDSCOPE_RETENTION" default:"30d"`
-	PayloadRetention duration `help:"How long prompts and other large contents are kept, e.g. 7d." env:"MINDSCOPE_PAYLOAD_RETENTION" default:"7d"`
-	LogLevel         string   `name:"log.level" help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
-	LogFormat        string   `name:"log.format" help:"text or json." enum:"text,json" default:"text"`
+	Config           string  `help:"YAML file with settings; the variable MINDSCOPE_CONFIG does the same." placeholder:"FILE"`
+	Listen           *string `help:"Address of the HTTP port: API, metrics, health, page; 127.0.0.1:9090." placeholder:"HOST:PORT"`
+	OTLPGRPC         *string `name:"otlp.grpc" help:"Address that takes OTLP over gRPC; 127.0.0.1:4317." placeholder:"HOST:PORT"`
+	OTLPHTTP         *string `name:"otlp.http" help:"Address that takes OTLP over HTTP; 127.0.0.1:4318." placeholder:"HOST:PORT"`
+	MaxMessageMiB    *string `name:"otlp.max-message-mib" help:"Largest OTLP message in MiB, as sent and decompressed; 64." placeholder:"N"`
+	Data             *string `help:"Folder of the store; mindscope in the user's data directory." placeholder:"DIR"`
+	Memory           *bool   `help:"Keep everything in memory, nothing on disk."`
+	Retention        *string `help:"How long spans and logs are kept; 30d." placeholder:"30d"`
+	PayloadRetention *string `help:"How long prompts and other contents are kept; 7d." placeholder:"7d"`
+	LogLevel         *string `name:"log.level" help:"debug, info, warn or error; info." placeholder:"LEVEL"`
+	LogFormat        *string `name:"log.format" help:"text or json; text." placeholder:"FORMAT"`
 }
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, std stdio) error {
-	data := c.Data
-	if data == "" && !c.Memory {
-		var err error
-		if data, err = defaultData(); err != nil {
-			return err
-		}
+	file := c.Config
+	if file == "" {
+		file = os.Getenv("MINDSCOPE_CONFIG")
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		return usageError{err}
-	}
-	options := &slog.HandlerOptions{Level: level}
-	handler := slog.Handler(slog.NewTextHandler(std.Err, options))
-	if c.LogFormat == "json" {
-		handler = slog.NewJSONHandler(std.Err, options)
-	}
-	return app.New(app.Config{
-		Listen: c.Listen, OTLPGRPC: c.OTLPGRPC, OTLPHTTP: c.OTLPHTTP, Data: data, Memory: c.Memory,
-		Retention: time.Duration(c.Retention), PayloadRetention: time.Duration(c.PayloadRetention),
-		Version: version, Log: slog.New(handler), Out: std.Out,
-	}).Run(ctx)
-}
-
-// defaultData returns the folder for data that the XDG base directory specification names.
-func defaultData() (string, error) {
-	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
-		return filepath.Join(dir, "mindscope"), nil
-	}
-	home, err := os.UserHomeDir()
+	cfg, err := config.Load(config.Sources{File: file, Getenv: os.Getenv, Flags: c.flags()})
 	if err != nil {
-		return "", fmt.Errorf("find the user's data directory (name a folder with --data): %w", err)
+		return settingsError{err}
 	}
-	return filepath.Join(home, ".local", "share", "mindscope"), nil
+	server, err := app.New(cfg, app.Build{Version: version, Log: self.NewLogger(std.Err, cfg.Log.Level, cfg.Log.Format), Out: std.Out})
+	if err != nil {
+		return settingsError{err}
+	}
+	return server.Run(ctx)
 }
 
-// duration is a time.Duration that also takes whole days and years: 30d, 2y.
-type duration time.Duration
+// flags returns the flags that were given, by the key of their setting.
+func (c *serveCmd) flags() map[string]string {
+	given := map[string]string{}
+	for key, value := range map[string]*string{
+		"listen": c.Listen, "otlp.grpc": c.OTLPGRPC, "otlp.http": c.OTLPHTTP, "otlp.max_message_mib": c.MaxMessageMiB,
+		"data": c.Data, "retention": c.Retention, "payload_retention": c.PayloadRetention,
+		"log.level": c.LogLevel, "log.format": c.LogFormat,
+	} {
+		if value != nil {
+			given[key] = *value
+		}
+	}
+	if c.Memory != nil {
+		given["memory"] = strconv.FormatBool(*c.Memory)
+	}
+	return given
+}
 
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *duration) UnmarshalText(text []byte) error {
-	const day = 24 * time.Hour
-	s := string(text)
-	for suffix, unit := range map[string]time.Duration{"d": day, "y": 365 * day} {
-		digits, ok := strings.CutSuffix(s, suffix)
-		if !ok {
-			continue
-		}
-		n, err := strconv.Atoi(digits)
-		if err != nil || n <= 0 || n > 200*365 {
-			return fmt.Errorf("%q is no duration: use 30d, 2y or 12h", s)
-		}
-		*d = duration(time.Duration(n) * unit)
+// settingsError is a setting that can't be used, or several.
+type settingsError struct{ error }
+
+func (e settingsError) Unwrap() error { return e.error }
+func (settingsError) ExitCode() int   { return exitUsage }
+func (settingsError) Hint() string {
+	return "mindscope serve --help lists the flags; docs/cli.md says what settings there are"
+}
+
+// Error counts several problems; Lines has them one by one.
+func (e settingsError) Error() string {
+	if n := len(e.Lines()); n > 0 {
+		return strconv.Itoa(n) + " settings can't be used:"
+	}
+	return e.error.Error()
+}
+
+// Lines returns the problems when there are several.
+func (e settingsError) Lines() []string {
+	all, ok := errors.AsType[config.Problems](e.error)
+	if !ok || len(all) < 2 {
 		return nil
 	}
-	parsed, err := time.ParseDuration(s)
-	if err != nil || parsed <= 0 {
-		return fmt.Errorf("%q is no duration: use 30d, 2y or 12h", s)
+	var lines []string
+	for _, p := range all {
+		lines = append(lines, p.String())
 	}
-	*d = duration(parsed)
-	return nil
+	return lines
 }

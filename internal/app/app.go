@@ -8,31 +8,21 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	apiteam "github.com/mindscope/mindscope/internal/api/team"
-	"github.com/mindscope/mindscope/internal/query/team"
+	"github.com/mindscope/mindscope/internal/config"
 	"github.com/mindscope/mindscope/internal/receive/otlp"
-	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/self"
 	"github.com/mindscope/mindscope/internal/store"
-	"github.com/mindscope/mindscope/internal/store/eventdb"
-	"github.com/mindscope/mindscope/internal/store/memdb"
 )
 
-// Config says what the server is. All fields but Log and Out are required.
-type Config struct {
-	// Listen is the address of the HTTP port: API, metrics, health and the page.
-	Listen string
-	// OTLPGRPC and OTLPHTTP are the addresses that take telemetry.
-	OTLPGRPC, OTLPHTTP string
-	// Data is the folder of the store; it is made when it isn't there. Memory keeps everything in memory instead.
-	Data   string
-	Memory bool
-	// Retention and PayloadRetention are how long spans and logs, and payloads, are kept.
-	Retention, PayloadRetention time.Duration
+// stopLimit bounds how long a stop waits for running requests.
+const stopLimit = 20 * time.Second
+
+// Build is what the program knows and no setting says.
+type Build struct {
 	// Version is the program's.
 	Version string
 	// Log is where the server logs; nil discards. Out is where it says hello; nil is nobody.
@@ -40,30 +30,93 @@ type Config struct {
 	Out io.Writer
 }
 
-// stopLimit bounds how long a stop waits for running requests.
-const stopLimit = 20 * time.Second
-
-// App is a server. Run it once.
+// App is a server. It runs once: Start, Stop; or Run, which is both.
 type App struct {
-	cfg   Config
-	ready atomic.Bool
+	cfg     config.Config
+	build   Build
+	metrics *self.Metrics
+	failed  chan error // the first part that stopped by itself
+	ready   atomic.Bool
+
+	mu       sync.Mutex // guards what follows, and makes Start and Stop one at a time
+	state    state
+	stops    []part // of the parts that run, in the order of their start
+	httpAddr string
+	receiver *otlp.Receiver
 }
 
-// New returns a server that is not started yet.
-func New(cfg Config) *App {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Out == nil {
-		cfg.Out = io.Discard
-	}
-	return &App{cfg: cfg}
+type state uint8
+
+const (
+	idle state = iota
+	running
+	stopped
+)
+
+// part is a running part of the server.
+type part struct {
+	name string
+	stop func(context.Context) error
 }
 
-// Run starts the server, serves until ctx ends and stops it: the receivers first, so that nothing is acknowledged that
-// the store would not take, then the HTTP port, then the store.
-func (a *App) Run(ctx context.Context) (err error) {
-	listener, err := a.listen(ctx)
+// New returns a server that is not started yet. It returns config.Problems for settings that can't be used.
+func New(cfg config.Config, build Build) (*App, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if build.Log == nil {
+		build.Log = slog.New(slog.DiscardHandler)
+	}
+	if build.Out == nil {
+		build.Out = io.Discard
+	}
+	return &App{cfg: cfg, build: build, metrics: self.NewMetrics(build.Version), failed: make(chan error, 1)}, nil
+}
+
+// Run starts the server, serves until ctx ends or a part fails, and stops it. Requests that run get stopLimit to end.
+func (a *App) Run(ctx context.Context) error {
+	if err := a.Start(ctx); err != nil {
+		return err
+	}
+	a.hello()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-a.failed:
+	}
+	a.build.Log.Info("stopping", "because", because(err))
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	defer cancel()
+	return errors.Join(err, a.Stop(stopCtx))
+}
+
+func because(err error) string {
+	if err != nil {
+		return "a part failed"
+	}
+	return "it was asked to"
+}
+
+// Start opens the store, then listens: first the HTTP port, then the receivers, so that what they acknowledge can be
+// stored and seen. When a part can't start, those before it are stopped again.
+func (a *App) Start(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.state != idle {
+		return errors.New("start server: it was started or stopped before")
+	}
+	a.state = running
+	if err := a.start(ctx); err != nil {
+		a.state = stopped
+		return errors.Join(err, a.stopParts(context.WithoutCancel(ctx)))
+	}
+	a.ready.Store(true)
+	return nil
+}
+
+// start is the order of the parts.
+func (a *App) start(ctx context.Context) error {
+	listener, err := a.listen(ctx) // before the store: a taken port should not cost opening it
 	if err != nil {
 		return err
 	}
@@ -71,113 +124,72 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	defer func() { err = errors.Join(err, wrap("close store", events.Close())) }()
+	a.running("store", func(context.Context) error { return events.Close() })
+	a.observeStore(events)
+	sink, err := enrich(store.NewSink(events, a.ignorePoints), a.metrics)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	a.serveHTTP(listener, a.routes(events))
+	return a.startReceiver(ctx, sink)
+}
 
-	failed := make(chan error, 2)
-	metrics := newMetrics(a.cfg.Version, events)
-	sink, err := enrich(store.NewSink(events, metrics.countPoints), metrics)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	receiver, err := otlp.New(sink, a.cfg.Log.With("component", "otlp"), otlp.Config{
-		GRPC: a.cfg.OTLPGRPC, HTTP: a.cfg.OTLPHTTP, Observe: metrics.observe,
-		Failed: func(err error) { failed <- err },
-	})
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	server := &http.Server{Handler: a.routes(events, metrics), ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			failed <- fmt.Errorf("serve HTTP: %w", err)
-		}
-	}()
-	defer func() { err = errors.Join(err, wrap("stop HTTP", stop(server.Shutdown))) }()
-	if err := receiver.Start(ctx); err != nil {
-		return withPortHint(err)
-	}
-	metrics.observeReceiver(receiver)
-	defer func() { err = errors.Join(err, wrap("stop OTLP", stop(receiver.Stop))) }()
-	a.hello(listener.Addr(), receiver)
-	a.ready.Store(true)
-	defer a.ready.Store(false)
+func (a *App) running(name string, stop func(context.Context) error) {
+	a.stops = append(a.stops, part{name, stop})
+}
+
+// fail reports that a part stopped by itself; the first is enough to end the server.
+func (a *App) fail(err error) {
 	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-failed:
-		return err
+	case a.failed <- err:
+	default:
 	}
 }
 
-func stop(f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
-	defer cancel()
-	return f(ctx)
+// Stop stops the parts in reverse: the receivers first, so that nothing is acknowledged that the store would not take.
+// Requests that run when ctx ends are cut off. A second or an early Stop is a no-op.
+func (a *App) Stop(ctx context.Context) error {
+	a.ready.Store(false)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state = stopped
+	return a.stopParts(ctx)
 }
 
-func wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}
-
-func (a *App) listen(ctx context.Context) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", a.cfg.Listen)
-	if err != nil {
-		return nil, signal.WithHint(fmt.Errorf("listen for HTTP on %s: %w", a.cfg.Listen, err),
-			"end what uses the port, or choose another with --listen 127.0.0.1:PORT")
-	}
-	return l, nil
-}
-
-func withPortHint(err error) error {
-	var l *otlp.ListenError
-	if !errors.As(err, &l) {
-		return err
-	}
-	return signal.WithHint(err, "end what uses the port, or choose another with --otlp."+l.Transport+" 127.0.0.1:PORT")
-}
-
-func (a *App) openStore() (store.Events, error) {
-	if a.cfg.Memory {
-		return memdb.New(memdb.Config{Retention: a.cfg.Retention}), nil
-	}
-	db, err := eventdb.Open(a.cfg.Data, eventdb.Config{
-		Retention: a.cfg.Retention, PayloadRetention: a.cfg.PayloadRetention,
-		Logger: a.cfg.Log.With("component", "eventdb"),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return db, nil
-}
-
-func (a *App) hello(httpAddr net.Addr, r *otlp.Receiver) {
-	grpcAddr, otlpHTTP := r.Addrs()
-	where := a.cfg.Data
-	if a.cfg.Memory {
-		where = "memory: everything is gone when the server ends"
-	}
-	fmt.Fprintf(a.cfg.Out, "MindScope %s\n  send OTLP to  %s (gRPC), http://%s (HTTP)\n  look at       http://%s, or `mindscope tasks`\n  data          %s\n",
-		a.cfg.Version, grpcAddr, otlpHTTP, httpAddr, where)
-}
-
-func (a *App) routes(events store.Events, m *metrics) http.Handler {
-	mux := http.NewServeMux()
-	apiteam.Register(mux, team.New(events, nil), a.cfg.Version)
-	mux.Handle("GET /metrics", m.handler())
-	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "MindScope is healthy.\n")
-	})
-	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) {
-		if !a.ready.Load() {
-			http.Error(w, "MindScope is starting or stopping.", http.StatusServiceUnavailable)
-			return
+func (a *App) stopParts(ctx context.Context) error {
+	var errs []error
+	for len(a.stops) > 0 {
+		last := a.stops[len(a.stops)-1]
+		a.stops = a.stops[:len(a.stops)-1]
+		if err := last.stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", last.name, err))
 		}
-		_, _ = io.WriteString(w, "MindScope is ready.\n")
-	})
-	mux.HandleFunc("GET /{$}", page)
-	return mux
+	}
+	return errors.Join(errs...)
+}
+
+// Addrs are the addresses a running server listens on.
+type Addrs struct {
+	HTTP, OTLPGRPC, OTLPHTTP string
+}
+
+// Addrs returns the addresses, empty before Start.
+func (a *App) Addrs() Addrs {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.receiver == nil {
+		return Addrs{}
+	}
+	grpc, http := a.receiver.Addrs()
+	return Addrs{HTTP: a.httpAddr, OTLPGRPC: grpc, OTLPHTTP: http}
+}
+
+// hello says where to send and where to look.
+func (a *App) hello() {
+	at, where := a.Addrs(), a.cfg.Data
+	if a.cfg.Memory {
+		where = "in memory: gone when the server ends"
+	}
+	fmt.Fprintf(a.build.Out, "MindScope %s\n  send OTLP to  %s (gRPC), http://%s (HTTP)\n  look at       http://%s, or `mindscope tasks`\n  data          %s\n",
+		a.build.Version, at.OTLPGRPC, at.OTLPHTTP, at.HTTP, where)
 }

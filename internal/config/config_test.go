@@ -118,7 +118,6 @@ func TestProblemsComeAtOnce(t *testing.T) {
 		`listen = "nowhere": must be host:port, as 127.0.0.1:4317 (config.yaml, line 1)`,
 		`otlp.grpc = "127.0.0.1:99999": must be a port of 0 to 65535 (config.yaml, line 3)`,
 		`retention = "1h0m0s": must be 1d to 200y (config.yaml, line 6)`,
-		`payload_retention = "7d": must be at most retention, 1h0m0s`,
 		`log.format = "xml": must be text or json (config.yaml, line 7)`,
 	)
 	f("colour: red\nOTLP:\n  grpc: x\n", home,
@@ -140,6 +139,20 @@ func TestProblemsComeAtOnce(t *testing.T) {
 		`payload_retention = "60d": must be at most retention, 30d (--payload-retention)`)
 	f("", Sources{Getenv: env("HOME", "/h"), Flags: map[string]string{"retention": "300y"}},
 		`retention = "300y": must be a duration, as 30d, 2y or 12h (--retention)`)
+}
+
+func TestPayloadsAreKeptNoLonger(t *testing.T) {
+	f := func(flags map[string]string, want time.Duration) {
+		t.Helper()
+		c, err := Load(Sources{Getenv: env("HOME", "/h"), Flags: flags})
+		if err != nil || c.PayloadRetention != want {
+			t.Errorf("%v: %v, %v, want %v", flags, c.PayloadRetention, err, want)
+		}
+	}
+	f(nil, 7*day)
+	f(map[string]string{"retention": "3d"}, 3*day)
+	f(map[string]string{"retention": "90d"}, 7*day)
+	f(map[string]string{"retention": "3d", "payload_retention": "2d"}, 2*day)
 }
 
 func TestUnreadableFiles(t *testing.T) {

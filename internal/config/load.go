@@ -78,6 +78,9 @@ func Load(s Sources) (Config, error) {
 			l.set(k.key, v, FlagName(k.key))
 		}
 	}
+	if _, said := l.where["payload_retention"]; !said { // a short retention alone is no contradiction
+		l.cfg.PayloadRetention = min(l.cfg.PayloadRetention, max(l.cfg.Retention, day))
+	}
 	l.problems = append(l.problems, l.cfg.problems(l.where)...)
 	if len(l.problems) > 0 {
 		return Config{}, l.problems

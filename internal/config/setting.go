@@ -62,7 +62,7 @@ func settings() []setting {
 				if !inRetention(c.PayloadRetention) {
 					return "1d to 200y"
 				}
-				return rule(c.PayloadRetention <= c.Retention, "at most retention, "+FormatDuration(c.Retention))
+				return rule(c.PayloadRetention <= c.Retention || !inRetention(c.Retention), "at most retention, "+FormatDuration(c.Retention))
 			},
 			text: func(c *Config) string { return FormatDuration(c.PayloadRetention) },
 		},

@@ -1,0 +1,98 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/mindscope/mindscope/internal/receive/otlp"
+	"github.com/mindscope/mindscope/internal/self"
+	"github.com/mindscope/mindscope/internal/signal"
+)
+
+func (a *App) listen(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", a.cfg.Listen)
+	if err != nil {
+		return nil, listenError("HTTP", "listen", a.cfg.Listen, err)
+	}
+	a.httpAddr = l.Addr().String()
+	return l, nil
+}
+
+// listenError names the address once, the reason and the flag that helps.
+func listenError(what, flag, addr string, err error) error {
+	if sys, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = sys.Err
+	}
+	return signal.WithHint(fmt.Errorf("listen for %s on %s: %w", what, addr, err),
+		fmt.Sprintf("end what uses the port, or choose another address with --%s HOST:PORT", flag))
+}
+
+// serveHTTP serves the one HTTP port.
+func (a *App) serveHTTP(l net.Listener, h http.Handler) {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(a.build.Log.Handler(), slog.LevelWarn),
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			a.fail(fmt.Errorf("serve HTTP: %w", err))
+		}
+	}()
+	a.running("HTTP port", func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		if err != nil {
+			_ = server.Close() // what is cut off is in err
+		}
+		<-ended
+		return err
+	})
+}
+
+func (a *App) startReceiver(ctx context.Context, next signal.Sink) error {
+	r, err := otlp.New(next, a.build.Log.With("component", "otlp"), otlp.Config{
+		GRPC:            a.cfg.OTLP.GRPC,
+		HTTP:            a.cfg.OTLP.HTTP,
+		MaxMessageBytes: int64(a.cfg.OTLP.MaxMessageMiB) << 20,
+		Observe:         a.observe,
+		Failed:          a.fail,
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.Start(ctx); err != nil {
+		if l, ok := errors.AsType[*otlp.ListenError](err); ok {
+			return listenError("OTLP/"+l.Transport, "otlp."+l.Transport, l.Addr, l.Err)
+		}
+		return err
+	}
+	a.running("OTLP receiver", r.Stop)
+	a.receiver = r
+	a.metrics.Gauge("mindscope_receive_inflight_requests", "Requests that are being received.", func() float64 {
+		n, _ := r.InFlight()
+		return float64(n)
+	})
+	a.metrics.Gauge("mindscope_receive_inflight_bytes", "Bytes of the requests that are being received.", func() float64 {
+		_, n := r.InFlight()
+		return float64(n)
+	})
+	return nil
+}
+
+func (a *App) observe(r otlp.Report) {
+	a.metrics.Received(self.Request{
+		Signal: r.Signal, Transport: r.Transport, Result: string(r.Result),
+		Accepted: r.Accepted, Rejected: r.Rejected, Refused: r.Refused,
+		Bytes: r.Bytes, Duration: r.Duration,
+	})
+}

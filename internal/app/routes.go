@@ -1,0 +1,47 @@
+package app
+
+import (
+	"io"
+	"net/http"
+
+	apiteam "github.com/mindscope/mindscope/internal/api/team"
+	"github.com/mindscope/mindscope/internal/query/team"
+	"github.com/mindscope/mindscope/internal/store"
+	"github.com/mindscope/mindscope/internal/ui"
+)
+
+// routes is all that the HTTP port serves.
+func (a *App) routes(events store.Events) http.Handler {
+	mux := http.NewServeMux()
+	apiteam.Register(mux, team.New(events, nil), a.build.Version)
+	mux.HandleFunc("/api/", noAPI)
+	mux.Handle("GET /metrics", a.metrics.Handler())
+	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "MindScope is healthy.\n")
+	})
+	mux.HandleFunc("GET /-/ready", a.readiness)
+	mux.HandleFunc("GET /{$}", page)
+	return mux
+}
+
+func (a *App) readiness(w http.ResponseWriter, _ *http.Request) {
+	if !a.ready.Load() {
+		http.Error(w, "MindScope is starting or stopping.", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = io.WriteString(w, "MindScope is ready.\n")
+}
+
+// noAPI answers clients of an API, which expect JSON.
+func noAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, `{"title":"Not Found","status":404,"detail":"there is no such API; `+apiteam.Prefix+`/openapi.json describes the one there is"}`+"\n")
+}
+
+// page serves the start page. It loads nothing from anywhere.
+func page(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	_, _ = w.Write(ui.Page())
+}

@@ -1,0 +1,39 @@
+package app
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+	"github.com/mindscope/mindscope/internal/store/eventdb"
+	"github.com/mindscope/mindscope/internal/store/memdb"
+)
+
+func (a *App) openStore() (store.Events, error) {
+	if a.cfg.Memory {
+		return memdb.New(memdb.Config{Retention: a.cfg.Retention}), nil
+	}
+	db, err := eventdb.Open(a.cfg.Data, eventdb.Config{
+		Retention: a.cfg.Retention, PayloadRetention: a.cfg.PayloadRetention,
+		Logger: a.build.Log.With("component", "eventdb"),
+	})
+	if err != nil {
+		return nil, err // not db: a nil *DB in an interface is not nil
+	}
+	return db, nil
+}
+
+func (a *App) observeStore(events store.Events) {
+	a.metrics.Store(func() (rows, bytes float64, err error) {
+		st, err := events.Stats(context.Background())
+		return float64(st.Rows), float64(st.Bytes), err
+	})
+}
+
+// ignorePoints takes metrics without keeping them.
+func (a *App) ignorePoints(_ context.Context, _ signal.Project, md pmetric.Metrics) (signal.Rejected, error) {
+	a.metrics.PointsIgnored(md.DataPointCount())
+	return signal.Rejected{}, nil
+}
