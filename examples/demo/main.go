@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -169,10 +170,48 @@ func team(ctx context.Context, s *server, dir string, tasks int, latency time.Du
 	return nil
 }
 
+// settled waits until the store shows the end of the task: written rows are visible within a second.
+func (s *server) settled(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var task struct{ Status string }
+		if err := s.get(ctx, "/api/mindscope/v1/tasks/"+id, &task); err == nil && task.Status != "running" {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the end of %s: %w", id, ctx.Err())
+		}
+	}
+}
+
+func (s *server) get(ctx context.Context, path string, v any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+path, nil)
+	if err != nil {
+		return fmt.Errorf("ask the server: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the server: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("ask the server: status %d", resp.StatusCode)
+	}
+	return json.NewDecoder(resp.Body).Decode(v)
+}
+
 // show prints the trees of tasks, once the store shows them.
 func show(ctx context.Context, s *server, binary string, ids ...string) error {
 	for _, id := range ids {
 		fmt.Println()
+		if err := s.settled(ctx, id); err != nil {
+			return err
+		}
 		cmd := exec.CommandContext(ctx, binary, "--server", "http://"+s.http, "task", id)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
