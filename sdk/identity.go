@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -104,8 +105,7 @@ func AgentFrom(ctx context.Context) string { return identityOf(ctx).agent }
 // Attributes returns what ctx knows of its work as span attributes: task id and type, team, user, conversation and
 // agent, those of them that are set. The caller must not change the slice's elements.
 func Attributes(ctx context.Context) []attribute.KeyValue {
-	attrs := identityOf(ctx).attrs
-	return attrs[:len(attrs):len(attrs)]
+	return slices.Clip(identityOf(ctx).attrs)
 }
 
 // WithoutBaggage returns ctx without baggage and without a task, for calls that leave the team. The trace goes on.

@@ -13,7 +13,6 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/log/global"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -33,7 +32,7 @@ type Recorder struct {
 func New(t testing.TB, opts ...telemetry.Option) *Recorder {
 	t.Helper()
 	rec := &Recorder{}
-	tracers, loggers, propagator := otel.GetTracerProvider(), global.GetLoggerProvider(), otel.GetTextMapPropagator()
+	tracers, loggers, propagator := otel.GetTracerProvider(), otel.GetLoggerProvider(), otel.GetTextMapPropagator()
 	opts = append([]telemetry.Option{telemetry.WithExporters(spanSink{rec}, logSink{rec}), telemetry.WithSync()}, opts...)
 	shutdown, err := telemetry.Setup(context.WithoutCancel(t.Context()), opts...)
 	if err != nil {
@@ -44,7 +43,7 @@ func New(t testing.TB, opts ...telemetry.Option) *Recorder {
 			t.Errorf("shut telemetry down: %v", err)
 		}
 		otel.SetTracerProvider(tracers)
-		global.SetLoggerProvider(loggers)
+		otel.SetLoggerProvider(loggers)
 		otel.SetTextMapPropagator(propagator)
 	})
 	return rec

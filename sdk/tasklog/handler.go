@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 
 	"go.opentelemetry.io/contrib/bridges/otelslog"
 	"go.opentelemetry.io/otel/trace"
@@ -85,6 +86,5 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 }
 
 func (h *Handler) with(op func(slog.Handler) slog.Handler) *Handler {
-	ops := append(h.ops[:len(h.ops):len(h.ops)], op)
-	return &Handler{base: h.base, ops: ops, bridge: op(h.bridge)}
+	return &Handler{base: h.base, ops: slices.Concat(h.ops, []func(slog.Handler) slog.Handler{op}), bridge: op(h.bridge)}
 }

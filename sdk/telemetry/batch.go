@@ -105,7 +105,7 @@ func valueSize(v attribute.Value) int {
 		}
 		return n
 	default:
-		return 2 * len(v.Emit()) // its JSON text; numbers may be longer in the protobuf
+		return 2 * len(v.String()) // its JSON text; numbers may be longer in the protobuf
 	}
 }
 

@@ -57,7 +57,7 @@ func newMetrics(ctx context.Context, cfg config, res *resource.Resource) (*metri
 	}
 	if cfg.metricHandler != nil {
 		reg := prometheus.NewRegistry()
-		reader, err := otelprom.New(otelprom.WithRegisterer(reg))
+		reader, err := otelprom.New(otelprom.WithRegisterer(reg), otelprom.WithoutScopeInfo())
 		if err != nil {
 			return nil, nil, fmt.Errorf("make Prometheus exporter: %w", err)
 		}

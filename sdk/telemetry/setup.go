@@ -13,13 +13,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/log/global"
 	"go.opentelemetry.io/otel/propagation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -160,7 +160,7 @@ func Setup(ctx context.Context, opts ...Option) (shutdown func(context.Context) 
 		}
 	}))
 	otel.SetTracerProvider(tracers)
-	global.SetLoggerProvider(logs)
+	otel.SetLoggerProvider(logs)
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
 	return onceShutdown(parts), nil
 }
@@ -184,8 +184,8 @@ func onceShutdown(parts []func(context.Context) error) func(context.Context) err
 
 func stopAll(ctx context.Context, parts []func(context.Context) error) error {
 	var errs []error
-	for i := len(parts) - 1; i >= 0; i-- {
-		errs = append(errs, parts[i](ctx))
+	for _, part := range slices.Backward(parts) {
+		errs = append(errs, part(ctx))
 	}
 	return errors.Join(errs...)
 }
