@@ -8,7 +8,6 @@ import (
 
 	"github.com/mindscope/mindscope/internal/app"
 	"github.com/mindscope/mindscope/internal/config"
-	"github.com/mindscope/mindscope/internal/self"
 )
 
 // serveCmd runs the server. A flag that isn't given leaves its setting to the variable, the file and the default.
@@ -36,7 +35,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return settingsError{err}
 	}
-	server, err := app.New(cfg, app.Build{Version: version, Log: self.NewLogger(std.Err, cfg.Log.Level, cfg.Log.Format), Out: std.Out})
+	server, err := app.New(cfg, app.Build{Version: version, Log: std.Err, Out: std.Out})
 	if err != nil {
 		return settingsError{err}
 	}

@@ -25,15 +25,15 @@ const stopLimit = 20 * time.Second
 type Build struct {
 	// Version is the program's.
 	Version string
-	// Log is where the server logs; nil discards. Out is where it says hello; nil is nobody.
-	Log *slog.Logger
-	Out io.Writer
+	// Log takes the log's lines, Out what the server says to people when it starts; nil discards.
+	Log, Out io.Writer
 }
 
 // App is a server. It runs once: Start, Stop; or Run, which is both.
 type App struct {
 	cfg     config.Config
 	build   Build
+	log     *slog.Logger
 	metrics *self.Metrics
 	failed  chan error // the first part that stopped by itself
 	ready   atomic.Bool
@@ -65,12 +65,17 @@ func New(cfg config.Config, build Build) (*App, error) {
 		return nil, err
 	}
 	if build.Log == nil {
-		build.Log = slog.New(slog.DiscardHandler)
+		build.Log = io.Discard
 	}
 	if build.Out == nil {
 		build.Out = io.Discard
 	}
-	return &App{cfg: cfg, build: build, metrics: self.NewMetrics(build.Version), failed: make(chan error, 1)}, nil
+	return &App{
+		cfg: cfg, build: build,
+		log:     self.NewLogger(build.Log, cfg.Log.Level, cfg.Log.Format),
+		metrics: self.NewMetrics(build.Version),
+		failed:  make(chan error, 1),
+	}, nil
 }
 
 // Run starts the server, serves until ctx ends or a part fails, and stops it. Requests that run get stopLimit to end.
@@ -84,7 +89,7 @@ func (a *App) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-a.failed:
 	}
-	a.build.Log.Info("stopping", "because", because(err))
+	a.log.Info("stopping", "because", because(err))
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
 	return errors.Join(err, a.Stop(stopCtx))

@@ -40,7 +40,7 @@ func (a *App) serveHTTP(l net.Listener, h http.Handler) {
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(a.build.Log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -60,7 +60,7 @@ func (a *App) serveHTTP(l net.Listener, h http.Handler) {
 }
 
 func (a *App) startReceiver(ctx context.Context, next signal.Sink) error {
-	r, err := otlp.New(next, a.build.Log.With("component", "otlp"), otlp.Config{
+	r, err := otlp.New(next, a.log.With("component", "otlp"), otlp.Config{
 		GRPC:            a.cfg.OTLP.GRPC,
 		HTTP:            a.cfg.OTLP.HTTP,
 		MaxMessageBytes: int64(a.cfg.OTLP.MaxMessageMiB) << 20,

@@ -17,7 +17,7 @@ func (a *App) openStore() (store.Events, error) {
 	}
 	db, err := eventdb.Open(a.cfg.Data, eventdb.Config{
 		Retention: a.cfg.Retention, PayloadRetention: a.cfg.PayloadRetention,
-		Logger: a.build.Log.With("component", "eventdb"),
+		Logger: a.log.With("component", "eventdb"),
 	})
 	if err != nil {
 		return nil, err // not db: a nil *DB in an interface is not nil

@@ -1,4 +1,3 @@
-// Package arch has no code, only one test: who may import whom. The table is the one of docs/architecture.md.
 package arch
 
 import (
@@ -9,139 +8,299 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-const module = "github.com/mindscope/mindscope"
+const root = "../.."
 
-// layers says what the packages of a layer may import of ours. A layer is a folder under internal; "store/*" are the
-// folders below store. "*" is everything.
-func layers() map[string][]string {
-	return map[string][]string{
-		"conv": {}, "ui": {}, "config": {}, "client": {}, "self": {}, "arch": {},
-		"signal":    {"conv"},
-		"store":     {"signal", "conv"},
-		"store/*":   {"store", "store/*", "signal", "conv"},
-		"receive/*": {"signal", "conv"},
-		"enrich/*":  {"enrich/*", "signal", "conv"},
-		"derive/*":  {"store", "signal", "conv"},
-		"query/*":   {"query/*", "store", "derive/*", "signal", "conv"},
-		"rule":      {"query/*", "store", "signal", "conv"},
-		"api/*":     {"query/*", "rule", "derive/*", "store", "signal", "conv"},
-		"app":       {"*"},
-	}
+// file is one Go file of the repository.
+type file struct {
+	dir  string // slashes, from the repository's root
+	path string
+	test bool
+	ast  *ast.File
 }
 
-// layerOf returns the layer of a folder under internal, and whether the folder is at most two levels deep.
-func layerOf(folder string) (layer string, ok bool) {
-	parts := strings.Split(folder, "/")
-	switch {
-	case len(parts) == 1:
-		return parts[0], true
-	case len(parts) == 2:
-		return parts[0] + "/*", true
-	}
-	return "", false
-}
-
-// goFiles calls f for every Go file below root that is no test data.
-func goFiles(t *testing.T, root string, f func(path string, file *ast.File)) {
+// goFiles parses every Go file of all modules. It reads them in this process, so that the test cache sees each.
+func goFiles(t *testing.T) ([]file, *token.FileSet) {
 	t.Helper()
-	fset := token.NewFileSet()
+	var files []file
+	set := token.NewFileSet()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "node_modules") {
-			return filepath.SkipDir
-		}
-		if !strings.HasSuffix(path, ".go") {
+		name := d.Name()
+		if d.IsDir() {
+			if path != root && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || name == "bin") {
+				return filepath.SkipDir
+			}
 			return nil
 		}
-		file, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(set, path, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}
-		f(filepath.ToSlash(path), file)
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		dir := "."
+		if i := strings.LastIndexByte(rel, '/'); i >= 0 {
+			dir = rel[:i]
+		}
+		files = append(files, file{dir, rel, strings.HasSuffix(name, "_test.go"), parsed})
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func imports(file *ast.File) []string {
-	var out []string
-	for _, i := range file.Imports {
-		out = append(out, strings.Trim(i.Path.Value, `"`))
+	if len(files) < 50 {
+		t.Fatalf("only %d files were found: the walk is broken", len(files))
 	}
-	return out
+	return files, set
 }
 
-func TestLayers(t *testing.T) {
-	table := layers()
-	goFiles(t, "..", func(path string, file *ast.File) {
-		folder := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "../")
-		layer, ok := layerOf(folder)
-		allowed, known := table[layer]
-		if !ok || !known {
-			t.Errorf("%s: internal/%s is no folder of the table; there are two levels and these layers", path, folder)
-			return
-		}
-		test := strings.HasSuffix(path, "_test.go")
-		for _, imp := range imports(file) {
-			target, ours := strings.CutPrefix(imp, module+"/")
-			if !ours {
-				continue
+func TestImports(t *testing.T) {
+	files, _ := goFiles(t)
+	for _, f := range files {
+		for _, imp := range f.ast.Imports {
+			path, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if strings.HasPrefix(target, "sdk") {
-				t.Errorf("%s imports %s: the server never imports the SDK", path, imp)
-			}
-			target, internal := strings.CutPrefix(target, "internal/")
-			if !internal || target == folder || test || slices.Contains(allowed, "*") {
-				continue
-			}
-			if to, _ := layerOf(target); !slices.Contains(allowed, to) {
-				t.Errorf("%s imports %s: %s may import only %v", path, imp, layer, allowed)
-			}
-			if strings.HasSuffix(target, "test") {
-				t.Errorf("%s imports %s: packages for tests are for tests", path, imp)
+			if why := forbidden(f.dir, path, f.test); why != "" {
+				t.Errorf("%s imports %s: %s", f.path, path, why)
 			}
 		}
-	})
-}
-
-func TestSDKImportsNothingOfTheServer(t *testing.T) {
-	for _, root := range []string{"../../sdk", "../../examples"} {
-		goFiles(t, root, func(path string, file *ast.File) {
-			for _, imp := range imports(file) {
-				if strings.HasPrefix(imp, module+"/internal") || strings.HasPrefix(imp, module+"/cmd") {
-					t.Errorf("%s imports %s: users have only the SDK", path, imp)
-				}
-			}
-		})
 	}
 }
 
-func TestNoInit(t *testing.T) {
-	for _, root := range []string{"..", "../../cmd", "../../sdk"} {
-		goFiles(t, root, func(path string, file *ast.File) {
-			for _, d := range file.Decls {
-				if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
-					t.Errorf("%s has an init function: app lists the parts", path)
-				}
+func TestFolders(t *testing.T) {
+	files, _ := goFiles(t)
+	for _, f := range files {
+		below, internal := strings.CutPrefix(f.dir, "internal/")
+		if internal && strings.Count(below, "/") > 1 {
+			t.Errorf("%s: more than two levels of folders under internal/", f.path)
+		}
+		base := f.dir[strings.LastIndexByte(f.dir, '/')+1:]
+		for _, vague := range []string{"util", "utils", "common", "helpers", "misc"} {
+			if base == vague {
+				t.Errorf("%s: a package is named by what it does, not %s", f.path, vague)
 			}
-		})
+		}
+		name := strings.TrimSuffix(f.ast.Name.Name, "_test")
+		if f.dir != "." && internal && name != base {
+			t.Errorf("%s: package %s in folder %s", f.path, name, base)
+		}
 	}
 }
 
-func TestMainIsShort(t *testing.T) {
-	raw, err := os.ReadFile("../../cmd/mindscope/main.go")
+func TestMainIsSmall(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "cmd/mindscope/main.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(raw), "\n"); n > 30 {
-		t.Errorf("cmd/mindscope/main.go has %d lines, 30 are allowed", n)
+	if n := strings.Count(string(text), "\n"); n > 30 {
+		t.Errorf("cmd/mindscope/main.go has %d lines, at most 30 are allowed", n)
 	}
+}
+
+// TestNoInitAndNoMutableState wants no init function, and package variables only where nothing changes them: tables,
+// sentinel errors and the like. Examples and tests are free.
+func TestNoInitAndNoMutableState(t *testing.T) {
+	files, set := goFiles(t)
+	packages := map[string][]file{}
+	for _, f := range files {
+		if !f.test && !strings.HasPrefix(f.dir, "examples") && !strings.HasPrefix(f.dir, "test/") {
+			packages[f.dir] = append(packages[f.dir], f)
+		}
+	}
+	for _, pkg := range packages {
+		for _, bad := range stateOf(pkg) {
+			t.Errorf("%s: %s", set.Position(bad.pos), bad.what)
+		}
+	}
+}
+
+type finding struct {
+	pos  token.Pos
+	what string
+}
+
+// stateOf finds init functions, and package variables that are changed or of a type that is there to be changed.
+func stateOf(pkg []file) []finding {
+	var found []finding
+	vars := map[string]bool{}
+	for _, f := range pkg {
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+				found = append(found, finding{fn.Pos(), "init function: build what is needed in a constructor"})
+			}
+			gen, ok := d.(*ast.GenDecl)
+			if !ok || gen.Tok != token.VAR {
+				continue
+			}
+			for _, s := range gen.Specs {
+				spec := s.(*ast.ValueSpec)
+				for _, n := range spec.Names {
+					vars[n.Name] = n.Name != "_"
+				}
+				if changeable(spec.Type) || slices.ContainsFunc(spec.Values, changeableValue) {
+					found = append(found, finding{spec.Pos(), "package variable " + spec.Names[0].Name + " is there to be changed"})
+				}
+			}
+		}
+	}
+	for _, f := range pkg {
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Body != nil {
+				found = append(found, changes(fn, vars)...)
+			}
+		}
+	}
+	return found
+}
+
+// changeable tells whether a type is one of package sync or sync/atomic, or a channel. sync.Pool keeps no state that
+// anybody can see, and a sync.Once fills a table once.
+func changeable(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.ChanType:
+		return true
+	case *ast.IndexExpr:
+		return changeable(e.X)
+	case *ast.SelectorExpr:
+		x, ok := e.X.(*ast.Ident)
+		return ok && (x.Name == "atomic" || x.Name == "sync" && e.Sel.Name != "Pool" && e.Sel.Name != "Once")
+	}
+	return false
+}
+
+func changeableValue(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.CompositeLit:
+		return changeable(e.Type)
+	case *ast.UnaryExpr:
+		return changeableValue(e.X)
+	case *ast.CallExpr:
+		fn, ok := e.Fun.(*ast.Ident)
+		return ok && fn.Name == "make"
+	}
+	return false
+}
+
+// changes finds statements of fn that change one of vars. Names that fn declares itself hide a package variable.
+func changes(fn *ast.FuncDecl, vars map[string]bool) []finding {
+	local := map[string]bool{}
+	ast.Inspect(fn, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Field:
+			for _, name := range n.Names {
+				local[name.Name] = true
+			}
+		case *ast.ValueSpec:
+			for _, name := range n.Names {
+				local[name.Name] = true
+			}
+		case *ast.AssignStmt:
+			if n.Tok == token.DEFINE {
+				declare(local, n.Lhs...)
+			}
+		case *ast.RangeStmt:
+			if n.Tok == token.DEFINE {
+				declare(local, n.Key, n.Value)
+			}
+		}
+		return true
+	})
+	var found []finding
+	changed := func(e ast.Expr) {
+		if name := rootName(e); vars[name] && !local[name] {
+			found = append(found, finding{e.Pos(), "package variable " + name + " is changed"})
+		}
+	}
+	ast.Inspect(fn.Body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.AssignStmt:
+			if n.Tok != token.DEFINE {
+				for _, e := range n.Lhs {
+					changed(e)
+				}
+			}
+		case *ast.IncDecStmt:
+			changed(n.X)
+		case *ast.UnaryExpr:
+			if n.Op == token.AND {
+				changed(n.X)
+			}
+		case *ast.CallExpr:
+			if f, ok := n.Fun.(*ast.Ident); ok && (f.Name == "delete" || f.Name == "clear") && len(n.Args) > 0 {
+				changed(n.Args[0])
+			}
+		}
+		return true
+	})
+	return found
+}
+
+func declare(local map[string]bool, exprs ...ast.Expr) {
+	for _, e := range exprs {
+		if id, ok := e.(*ast.Ident); ok {
+			local[id.Name] = true
+		}
+	}
+}
+
+// rootName returns the variable that a[i].b, *a and (a) belong to.
+func rootName(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.IndexExpr:
+		return rootName(e.X)
+	case *ast.SelectorExpr:
+		return rootName(e.X)
+	case *ast.StarExpr:
+		return rootName(e.X)
+	case *ast.ParenExpr:
+		return rootName(e.X)
+	}
+	return ""
+}
+
+func TestStateIsFound(t *testing.T) {
+	f := func(source string, want int) {
+		t.Helper()
+		parsed, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\n"+source, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stateOf([]file{{ast: parsed}}); len(got) != want {
+			t.Errorf("%q: %v, want %d findings", source, got, want)
+		}
+	}
+	f(`var ErrGone = errors.New("gone")`, 0)
+	f(`var table = map[string]int{"a": 1}; func f() int { return table["a"] }`, 0)
+	f(`var table = map[string]int{}; func f() { table["a"] = 1 }`, 1)
+	f(`var table = map[string]int{}; func f() { delete(table, "a") }`, 1)
+	f(`var n int; func f() { n++ }`, 1)
+	f(`var n int; func f() { n := 1; n++ }`, 0)
+	f(`var n int; func f(n int) { n = 3 }`, 0)
+	f(`var v T; func f() { v.x.y = 3 }`, 1)
+	f(`var v T; func f() { g(&v) }`, 1)
+	f(`var mu sync.Mutex`, 1)
+	f(`var n atomic.Int64`, 1)
+	f(`var p atomic.Pointer[T]`, 1)
+	f(`var pool = sync.Pool{}`, 0)
+	f(`var c = make(chan int)`, 1)
+	f(`var _ I = (*T)(nil)`, 0)
+	f(`func init() {}`, 1)
+	f(`type T struct{}; func (T) init() {}`, 0)
 }

@@ -117,7 +117,7 @@ func TestProblemsComeAtOnce(t *testing.T) {
 		`log.level = "loud": must be debug, info, warn or error (config.yaml, line 7)`,
 		`listen = "nowhere": must be host:port, as 127.0.0.1:4317 (config.yaml, line 1)`,
 		`otlp.grpc = "127.0.0.1:99999": must be a port of 0 to 65535 (config.yaml, line 3)`,
-		`retention = "1h0m0s": must be 1d to 200y (config.yaml, line 6)`,
+		`retention = "1h": must be 1d to 200y (config.yaml, line 6)`,
 		`log.format = "xml": must be text or json (config.yaml, line 7)`,
 	)
 	f("colour: red\nOTLP:\n  grpc: x\n", home,
@@ -184,7 +184,10 @@ func TestDurations(t *testing.T) {
 	f("30d", 30*day, "30d")
 	f("2y", 730*day, "2y")
 	f("48h", 2*day, "2d")
-	f("90m", 90*time.Minute, "1h30m0s")
+	f("90m", 90*time.Minute, "1h30m")
+	f("12h", 12*time.Hour, "12h")
+	f("10s", 10*time.Second, "10s")
+	f("0s", 0, "0s")
 	for _, bad := range []string{"", "d", "-3d", "3.5d", "99999999999y", "3000y", "week"} {
 		if got, err := ParseDuration(bad); err == nil {
 			t.Errorf("%q: %v, want an error", bad, got)

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"net"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden files")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"mindscope": main})
+}
+
+// TestScripts runs the command line as a user does: testdata/script/*.txtar. Each script finds a port that is taken in
+// $TAKEN and free ones in $HTTP, $GRPC and $OTLPHTTP; the command `ready` waits until the server at $HTTP is.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: *rewrite,
+		Setup: func(env *testscript.Env) error {
+			taken, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			env.Defer(func() { taken.Close() })
+			env.Setenv("TAKEN", taken.Addr().String())
+			env.Setenv("HOME", env.WorkDir)
+			for _, name := range []string{"HTTP", "GRPC", "OTLPHTTP"} {
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					return err
+				}
+				env.Setenv(name, l.Addr().String())
+				if err := l.Close(); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready},
+	})
+}
+
+// ready waits until the server is ready, or with ! until it no longer answers.
+func ready(ts *testscript.TestScript, neg bool, _ []string) {
+	url := "http://" + ts.Getenv("HTTP") + "/-/ready"
+	last := errors.New("it still answers")
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		resp, err := http.Get(url)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if neg && err != nil || !neg && err == nil && resp.StatusCode == http.StatusOK {
+			return
+		}
+		if err != nil {
+			last = err
+		}
+	}
+	ts.Fatalf("waited for the server: %v", last)
+}
+
+func TestExitCodes(t *testing.T) {
+	f := func(want int, args ...string) {
+		t.Helper()
+		var out, errOut bytes.Buffer
+		if got := run(t.Context(), args, &out, &errOut); got != want {
+			t.Errorf("%q: exit code %d, want %d\n%s", args, got, want, &errOut)
+		}
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	f(exitOK, "version")
+	f(exitOK, "--help")
+	f(exitOK, "serve", "--help")
+	f(exitError, "serve", "--memory", "--listen", taken.Addr().String())
+	f(exitUsage)
+	f(exitUsage, "srve")
+	f(exitUsage, "serve", "--colour")
+	f(exitUsage, "serve", "--retention", "soon")
+	f(exitUsage, "serve", "--config", filepath.Join(t.TempDir(), "missing.yaml"))
+}
