@@ -18,15 +18,21 @@ type dumping struct {
 
 // DumpedMessage is a line of the dump.
 type DumpedMessage struct {
-	Key     string            `json:"key"`
-	Headers map[string]string `json:"headers"`
+	// Exchange and Key are where it went; an answer goes to the queue of who waits, without an exchange, and once more
+	// through the exchange, for taps.
+	Exchange string `json:"exchange"`
+	Key      string `json:"key"`
+	// MessageID and CorrelationID are the properties beside the headers.
+	MessageID     string            `json:"message_id"`
+	CorrelationID string            `json:"correlation_id,omitempty"`
+	Headers       map[string]string `json:"headers"`
 	// Body is the message as it went over the bus.
 	Body []byte `json:"body"`
 }
 
 // Publish implements mindbus.Transport.
 func (d dumping) Publish(ctx context.Context, p mindbus.Publishing) error {
-	line, err := json.Marshal(DumpedMessage{p.Key, p.Headers, p.Body})
+	line, err := json.Marshal(DumpedMessage{p.Exchange, p.Key, p.MessageID, p.CorrelationID, p.Headers, p.Body})
 	if err != nil {
 		return fmt.Errorf("dump message: %w", err)
 	}

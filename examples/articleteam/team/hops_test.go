@@ -68,7 +68,7 @@ func run(t *testing.T) (outcomes map[string]team.Outcome, dir string, llm *scrip
 // TestFiveHops looks for the task and the trace in the things themselves, not in what the telemetry says of them.
 func TestFiveHops(t *testing.T) {
 	outcomes, dir, llm, rec := run(t)
-	checkSpans(t, rec, outcomes) // first: opening the bucket below makes spans as well
+	checkSpans(t, rec, outcomes)  // first: opening the bucket below makes spans as well
 	traces := map[string]string{} // by trace id
 	for id, o := range outcomes {
 		traces[o.TraceID] = id

@@ -48,6 +48,7 @@ type Config struct {
 // Team is the four agents at work. Make it with New, end it with Close.
 type Team struct {
 	cfg       Config
+	transport *mindbus.Memory
 	bus       *mindbus.Bus
 	dump      *os.File
 	db        *sql.DB
@@ -94,7 +95,8 @@ func New(ctx context.Context, cfg Config) (t *Team, err error) {
 	t.artifacts = artifact.New(t.bucket, "file://"+artifacts)
 	t.llm = openai.NewClient(option.WithBaseURL(cfg.BaseURL), option.WithAPIKey(cfg.APIKey), option.WithMaxRetries(2),
 		option.WithHTTPClient(&http.Client{Transport: sdk.LLMTransport(nil)}))
-	if t.bus, err = mindbus.New(dumping{mindbus.NewMemory(), t.dump}, mindbus.Config{}); err != nil {
+	t.transport = mindbus.NewMemory()
+	if t.bus, err = mindbus.New(dumping{t.transport, t.dump}, mindbus.Config{}); err != nil {
 		return nil, err
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -120,6 +122,9 @@ func (t *Team) Close(ctx context.Context) error {
 	}
 	if t.stop != nil {
 		t.stop()
+	}
+	if t.transport != nil {
+		keep(t.transport.Close())
 	}
 	if t.bucket != nil {
 		keep(t.bucket.Close())

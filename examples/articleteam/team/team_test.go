@@ -1,13 +1,12 @@
 package team
 
 import (
+	"database/sql"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"database/sql"
 
 	"gocloud.dev/blob/fileblob"
 
