@@ -92,8 +92,7 @@ func report(w io.Writer, err error) int {
 	if errors.As(err, &h) {
 		fmt.Fprintf(w, "  hint: %s\n", h.Hint())
 	}
-	var c exitCoder
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[exitCoder](err); ok {
 		return c.ExitCode()
 	}
 	return exitError

@@ -24,8 +24,9 @@ func main() {
 	latency := flag.Duration("latency", 250*time.Millisecond, "time the scripted model takes for an answer")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *tasks, *dir, *latency); err != nil {
+	err := run(ctx, *tasks, *dir, *latency)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "articleteam:", err)
 		os.Exit(1)
 	}

@@ -25,8 +25,9 @@ func main() {
 	latency := flag.Duration("latency", 250*time.Millisecond, "time the scripted model takes for an answer")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *binary, *dir, *tasks, *latency); err != nil {
+	err := run(ctx, *binary, *dir, *tasks, *latency)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
@@ -38,7 +39,7 @@ func run(ctx context.Context, binary, dir string, tasks int, latency time.Durati
 			return fmt.Errorf("make a folder: %w", err)
 		}
 		if os.Getenv("DEMO_EXIT") == "1" {
-			defer os.RemoveAll(dir)
+			defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 		}
 	}
 	s, err := start(ctx, binary, dir)

@@ -44,8 +44,7 @@ func Retryable(err error, after time.Duration) error {
 
 // RetryAfter tells whether err was marked by Retryable, and the wait it asks for.
 func RetryAfter(err error) (time.Duration, bool) {
-	var r retryableError
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[retryableError](err); ok {
 		return r.after, true
 	}
 	return 0, false
@@ -76,8 +75,7 @@ func WithHint(err error, hint string) error {
 
 // HintOf returns the hint of the outermost error in err's tree that has one, or "".
 func HintOf(err error) string {
-	var h Hinter
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[Hinter](err); ok {
 		return h.Hint()
 	}
 	return ""

@@ -18,7 +18,8 @@ type ordinals struct {
 }
 
 func (o *ordinals) of(r *Row) string {
-	b := append(o.buf[:0], r.Kind...)
+	o.buf = append(o.buf[:0], r.Kind...)
+	b := o.buf
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.Time))
 	for _, f := range r.Fields {
 		b = binary.AppendUvarint(b, uint64(len(f.Name)))

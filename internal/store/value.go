@@ -33,13 +33,23 @@ type Value struct {
 	typ Type
 }
 
-// Constructors. SliceJSON and MapJSON take text made by EncodeAny.
-func String(s string) Value     { return Value{typ: TypeString, str: s} }
-func Int(i int64) Value         { return Value{typ: TypeInt, num: uint64(i)} }
-func Double(f float64) Value    { return Value{typ: TypeDouble, num: math.Float64bits(f)} }
-func Bytes(b string) Value      { return Value{typ: TypeBytes, str: b} }
+// String returns the Value of s.
+func String(s string) Value { return Value{typ: TypeString, str: s} }
+
+// Int returns the Value of i.
+func Int(i int64) Value { return Value{typ: TypeInt, num: uint64(i)} }
+
+// Double returns the Value of f.
+func Double(f float64) Value { return Value{typ: TypeDouble, num: math.Float64bits(f)} }
+
+// Bytes returns the Value of the bytes in b.
+func Bytes(b string) Value { return Value{typ: TypeBytes, str: b} }
+
+// SliceJSON returns the Value of a slice in the text that EncodeAny made.
 func SliceJSON(js string) Value { return Value{typ: TypeSlice, str: js} }
-func MapJSON(js string) Value   { return Value{typ: TypeMap, str: js} }
+
+// MapJSON returns the Value of a map in the text that EncodeAny made.
+func MapJSON(js string) Value { return Value{typ: TypeMap, str: js} }
 
 // Bool returns the Value of b.
 func Bool(b bool) Value {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -192,9 +193,7 @@ func (tm *team) checkHop(id string) {
 			tm.Errorf("%s: waited %v ms", s.Name(), got["ai_team.message.wait_ms"])
 		}
 		delete(got, "ai_team.message.wait_ms")
-		for k, v := range common {
-			own[k] = v
-		}
+		maps.Copy(own, common)
 		if diff := cmp.Diff(own, got); diff != "" {
 			tm.Errorf("attributes of %s (-want +got):\n%s", s.Name(), diff)
 		}

@@ -101,8 +101,12 @@ func (m Message) check() error {
 		return invalid("to_agent is empty")
 	}
 	for _, f := range [...]struct{ name, text string }{
-		{"id", m.ID}, {"from_agent", m.From}, {"to_agent", m.To}, {"trace_id", m.TaskID},
-		{"traceparent", m.TraceParent}, {"tracestate", m.TraceState},
+		{"id", m.ID},
+		{"from_agent", m.From},
+		{"to_agent", m.To},
+		{"trace_id", m.TaskID},
+		{"traceparent", m.TraceParent},
+		{"tracestate", m.TraceState},
 	} {
 		if err := checkText(f.name, f.text); err != nil {
 			return err

@@ -65,8 +65,7 @@ type ErrorPayload struct {
 
 // asError returns err as an Error: an Error in its chain as it is, otherwise by what the standard library says of it.
 func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		// The message keeps what was wrapped around the Error on the way up.
 		if msg := err.Error(); msg != e.Error() {
 			return &Error{Code: e.Code, Message: msg, Retryable: e.Retryable, cause: err}

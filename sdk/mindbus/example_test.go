@@ -60,8 +60,7 @@ func ExampleBus_Request() {
 		return nil, mindbus.NewError(mindbus.CodeResourceExhausted, true, errors.New("too many requests"))
 	})
 	_, err := bus.Request(ctx, mindbus.Message{From: "orchestrator", To: "writer"})
-	var failure *mindbus.Error
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*mindbus.Error](err); ok {
 		fmt.Println(failure.Code, failure.Retryable)
 	}
 	fmt.Println(err)

@@ -149,8 +149,7 @@ func endSpan(span trace.Span, err error) {
 			attribute.String(conv.ExceptionType, exceptionType(err)),
 			attribute.String(conv.ExceptionMessage, err.Error()),
 		}
-		var p *panicError
-		if errors.As(err, &p) {
+		if p, ok := errors.AsType[*panicError](err); ok {
 			attrs = append(attrs, attribute.String(conv.ExceptionStacktrace, string(p.stack)))
 		}
 		span.AddEvent("exception", trace.WithAttributes(attrs...))
@@ -176,8 +175,7 @@ func errorType(err error) string {
 
 // exceptionType returns the Go type of the error or of what was passed to panic.
 func exceptionType(err error) string {
-	var p *panicError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*panicError](err); ok {
 		return fmt.Sprintf("%T", p.value)
 	}
 	return fmt.Sprintf("%T", err)

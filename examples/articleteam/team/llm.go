@@ -63,7 +63,7 @@ type message struct {
 func (t *Team) stream(ctx context.Context, call *sdk.LLM, params openai.ChatCompletionNewParams) (*openai.ChatCompletion, error) {
 	params.StreamOptions = openai.ChatCompletionStreamOptionsParam{IncludeUsage: openai.Bool(true)}
 	s := t.llm.Chat.Completions.NewStreaming(ctx, params)
-	defer s.Close()
+	defer func() { _ = s.Close() }() // Err has said what went wrong
 	var acc openai.ChatCompletionAccumulator
 	for s.Next() {
 		call.Chunk()

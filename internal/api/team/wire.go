@@ -197,12 +197,12 @@ func wireNode(n *query.Node) *Node {
 	if n.HasCost {
 		out.USD = n.Cost.String()
 	}
-	if n.Span.Message != nil {
-		m := Message(*n.Span.Message)
+	if n.Message != nil {
+		m := Message(*n.Message)
 		out.Message = &m
 	}
-	if n.Span.Artifact != nil {
-		a := Artifact(*n.Span.Artifact)
+	if n.Artifact != nil {
+		a := Artifact(*n.Artifact)
 		out.Artifact = &a
 	}
 	for _, c := range n.Children {

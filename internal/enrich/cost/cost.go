@@ -8,6 +8,7 @@ package cost
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,9 +78,7 @@ func (s *Sink) Misses() map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := make(map[string]int64, len(s.misses))
-	for k, v := range s.misses {
-		m[k] = v
-	}
+	maps.Copy(m, s.misses)
 	return m
 }
 

@@ -2,6 +2,7 @@ package cost
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -211,9 +212,7 @@ func TestTraces(t *testing.T) {
 	}
 	chat := func(more map[string]any) map[string]any {
 		m := map[string]any{conv.MindscopeOperation: "chat", conv.MindscopeProvider: "openai", conv.MindscopeModel: "gpt-4o"}
-		for k, v := range more {
-			m[k] = v
-		}
+		maps.Copy(m, more)
 		return m
 	}
 	f(chat(map[string]any{conv.MindscopeTokensInput: int64(400), conv.MindscopeTokensCacheRead: int64(600), conv.MindscopeTokensOutput: int64(101)}),

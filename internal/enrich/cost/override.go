@@ -164,8 +164,12 @@ func (e *overrideEntry) prices(usd *big.Rat) (prices, error) {
 		node yaml.Node
 		to   *tiered
 	}{
-		{"input", e.Input, &p.Input}, {"cache_read", e.CacheRead, &p.CacheRead}, {"cache_write_5m", e.CacheWrite5m, &p.CacheWrite},
-		{"cache_write_1h", e.CacheWrite1h, &p.CacheWrite1h}, {"output", e.Output, &p.Output}, {"reasoning", e.Reasoning, &p.Reasoning},
+		{"input", e.Input, &p.Input},
+		{"cache_read", e.CacheRead, &p.CacheRead},
+		{"cache_write_5m", e.CacheWrite5m, &p.CacheWrite},
+		{"cache_write_1h", e.CacheWrite1h, &p.CacheWrite1h},
+		{"output", e.Output, &p.Output},
+		{"reasoning", e.Reasoning, &p.Reasoning},
 	} {
 		if f.node.IsZero() {
 			continue

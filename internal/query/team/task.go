@@ -128,7 +128,8 @@ func (q *Questions) tasksOf(ctx context.Context, p signal.Project, filter store.
 func (q *Questions) ofTrace(ctx context.Context, p signal.Project, trace string) (taskKey, []string, bool, error) {
 	groups, err := q.events.Aggregate(ctx, p, store.Aggregate{
 		Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.And{
-			store.Eq(store.FieldTraceID, trace), store.Exists{Field: store.FieldTaskID},
+			store.Eq(store.FieldTraceID, trace),
+			store.Exists{Field: store.FieldTaskID},
 			store.Not{Filter: store.Eq(store.FieldTaskProvisional, "true")},
 		}},
 		By:      []string{store.FieldTeam, store.FieldTaskID},

@@ -125,8 +125,11 @@ func (s *taskSearch) look(ctx context.Context, start int64) error {
 	}
 	filters := store.And{store.Exists{Field: store.FieldTaskID}}
 	for _, f := range []struct{ field, text string }{
-		{store.FieldTeam, s.query.Team}, {store.FieldConversation, s.query.Conversation},
-		{store.FieldUser, s.query.User}, {store.FieldAgent, s.query.Agent}, {store.FieldModel, s.query.Model},
+		{store.FieldTeam, s.query.Team},
+		{store.FieldConversation, s.query.Conversation},
+		{store.FieldUser, s.query.User},
+		{store.FieldAgent, s.query.Agent},
+		{store.FieldModel, s.query.Model},
 	} {
 		if f.text != "" {
 			filters = append(filters, store.Eq(f.field, f.text))

@@ -225,7 +225,7 @@ func (db *DB) payloadUsers(ctx context.Context, pl *plan, t store.Text) (string,
 		}
 		return nil
 	})
-	if err == errStop {
+	if errors.Is(err, errStop) {
 		return fieldHas(colSpecial), nil
 	}
 	if err != nil {

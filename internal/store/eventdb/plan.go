@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 
@@ -62,16 +63,17 @@ func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan,
 	c := push.push(s.Filter, false)
 	pl.match, pl.exact, pl.fields = m, c.exact, push.fields
 	pl.all = len(push.anywhere) > 0
-	special := touches(push.fields)
+	var special strings.Builder
+	special.WriteString(touches(push.fields))
 	for _, t := range push.anywhere {
 		users, err := db.payloadUsers(ctx, pl, t)
 		if err != nil {
 			return nil, err
 		}
-		special += " or " + users
+		special.WriteString(" or " + users)
 	}
 	pl.plain += " " + c.query
-	pl.query += " (" + c.query + " or " + special + ")"
+	pl.query += " (" + c.query + " or " + special.String() + ")"
 	return pl, nil
 }
 

@@ -39,9 +39,6 @@ func (s special) append(dst []byte) []byte {
 	return append(dst, '\n')
 }
 
-// size is the length of the encoded form, or a little more.
-func (s special) size() int { return len(s.name) + len(s.text) + 24 }
-
 // parseSpecials reads a column _x. The results share memory with text.
 func parseSpecials(text string) ([]special, error) {
 	var out []special
