@@ -2,6 +2,7 @@ package eventdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
