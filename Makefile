@@ -54,9 +54,5 @@ fmt: ## format the code
 generate: ## write what is generated: names from conv/registry.yaml, the API's description, docs
 	@$(GO) run ./conv
 
-.PHONY: bench
-bench: build ## measure; writes bench/*.json and docs/performance.md
-	@$(GO) run ./test/bench
-
 .PHONY: check
 check: lint test ## what CI runs
