@@ -4,14 +4,19 @@ import (
 	"github.com/mindscope/mindscope/internal/enrich/cost"
 	"github.com/mindscope/mindscope/internal/enrich/dialect"
 	"github.com/mindscope/mindscope/internal/enrich/identity"
+	"github.com/mindscope/mindscope/internal/enrich/redact"
 	"github.com/mindscope/mindscope/internal/self"
 	"github.com/mindscope/mindscope/internal/signal"
 )
 
 // enrich builds the steps between the receivers and next and registers what they count. Data goes through dialect,
-// identity and cost in this order.
+// identity, cost and redact in this order: nothing is stored that redact did not see.
 func enrich(next signal.Sink, m *self.Metrics) (signal.Sink, error) {
-	c, err := cost.New(next, cost.Config{})
+	r, err := redact.New(next, redact.Config{})
+	if err != nil {
+		return nil, err
+	}
+	c, err := cost.New(r, cost.Config{})
 	if err != nil {
 		return nil, err
 	}
@@ -26,5 +31,7 @@ func enrich(next signal.Sink, m *self.Metrics) (signal.Sink, error) {
 		func() float64 { return float64(c.Priced()) })
 	m.Counter("mindscope_price_misses_total", "Calls of models without a known price or without usage.",
 		func() float64 { return float64(c.Missed()) })
+	m.Counter("mindscope_redacted_total", "Secrets that were removed before storage.",
+		func() float64 { return float64(r.Redactor().Total()) })
 	return d, nil
 }
