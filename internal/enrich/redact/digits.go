@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -158,8 +159,8 @@ func (r *run) card() (int, bool) {
 
 func luhn(digits []byte) bool {
 	sum, double := 0, false
-	for i := len(digits) - 1; i >= 0; i-- {
-		v := int(digits[i])
+	for _, digit := range slices.Backward(digits) {
+		v := int(digit)
 		if double {
 			if v *= 2; v > 9 {
 				v -= 9
