@@ -49,7 +49,9 @@ type Task struct {
 	LLMCalls    int       `json:"llm_calls"`
 	Quality     *float64  `json:"quality,omitempty"`
 	Agents      []Agent   `json:"agents"`
-	Models      []string  `json:"models"`
+	Tools       []Tool    `json:"tools" doc:"Calls of tools; handoffs between agents are none."`
+	Usage       []Usage   `json:"usage" doc:"What was counted, by operation and model; the lines add up to tokens and cost."`
+	Models      []string  `json:"models" doc:"All models that its spans name."`
 	Traces      []string  `json:"traces"`
 	Spans       int       `json:"spans"`
 	Errors      int       `json:"errors" doc:"Spans with an error."`
@@ -67,6 +69,23 @@ type Agent struct {
 	Tokens     Tokens   `json:"tokens"`
 	USD        string   `json:"usd,omitempty"`
 	Quality    *float64 `json:"quality,omitempty"`
+}
+
+// Tool is what became of one tool's calls in a task.
+type Tool struct {
+	Name   string `json:"name"`
+	Calls  int    `json:"calls"`
+	Errors int    `json:"errors"`
+}
+
+// Usage is what the counted spans of one operation and model used.
+type Usage struct {
+	Operation string `json:"operation" doc:"Not an inference where an agent reported tokens and none of its calls was seen."`
+	Model     string `json:"model,omitempty"`
+	Spans     int    `json:"spans"`
+	Unknown   int    `json:"unknown,omitempty" doc:"Spans that reported no tokens: what they used is not known."`
+	Tokens    Tokens `json:"tokens"`
+	USD       string `json:"usd,omitempty"`
 }
 
 // Hops counts what was found of each kind of hop.
@@ -158,7 +177,7 @@ func wireTask(s query.Summary) Task {
 		ID: s.ID, Team: s.Team, Type: s.Type, Status: s.Status, Provisional: s.Provisional,
 		Start: timeOf(s.Start), DurationNs: s.Duration, IdleNs: s.Idle,
 		Tokens: wireTokens(s.Tokens), LLMCalls: s.LLMCalls, Quality: s.Quality,
-		Agents: []Agent{}, Models: []string{}, Traces: s.Traces,
+		Agents: []Agent{}, Tools: []Tool{}, Usage: []Usage{}, Models: []string{}, Traces: s.Traces,
 		Spans: s.Spans, Errors: s.Errors, Attempts: s.Attempts, Hops: Hops(s.Hops),
 	}
 	if s.Cause != nil {
@@ -179,6 +198,16 @@ func wireTask(s query.Summary) Task {
 			agent.USD = a.Cost.String()
 		}
 		t.Agents = append(t.Agents, agent)
+	}
+	for _, tool := range s.Tools {
+		t.Tools = append(t.Tools, Tool(tool))
+	}
+	for _, u := range s.Usage {
+		line := Usage{Operation: u.Operation, Model: u.Model, Spans: u.Spans, Unknown: u.Unknown, Tokens: wireTokens(u.Tokens)}
+		if u.Cost != 0 {
+			line.USD = u.Cost.String()
+		}
+		t.Usage = append(t.Usage, line)
 	}
 	return t
 }

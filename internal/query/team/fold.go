@@ -32,10 +32,13 @@ type Summary struct {
 	LLMCalls, Unpriced int
 	Quality            *float64
 	Agents             []Agent
-	Models, Traces     []string
-	Spans, Errors      int
-	Attempts           int
-	Hops               Hops
+	Tools              []Tool
+	Usage              []Usage
+	// Models are all that its spans name; Usage tells what was used of which.
+	Models, Traces []string
+	Spans, Errors  int
+	Attempts       int
+	Hops           Hops
 }
 
 // Cause says where and why a task failed.
@@ -125,7 +128,7 @@ func (f *Fold) identify(sum *Summary, s *Span) {
 	if s.TraceID != "" && !slices.Contains(sum.Traces, s.TraceID) {
 		sum.Traces = append(sum.Traces, s.TraceID)
 	}
-	if s.Inference() && s.Model != "" && !slices.Contains(sum.Models, s.Model) {
+	if s.Model != "" && !slices.Contains(sum.Models, s.Model) {
 		sum.Models = append(sum.Models, s.Model)
 	}
 }
@@ -147,11 +150,12 @@ func countHops(h *Hops, s *Span) {
 // an agent's span says of tokens counts only where no span below it says anything.
 func (f *Fold) count(sum *Summary) {
 	above := f.aboveUsage()
-	agents := map[string]*Agent{}
+	t := newTotals()
 	for i := range f.spans {
 		s := &f.spans[i]
+		t.tool(s)
+		a := t.agent(s.Agent)
 		if s.Operation == "invoke_agent" {
-			a := agentOf(agents, s.Agent)
 			a.Calls++
 			a.Duration += s.Duration
 			if s.Failed() {
@@ -164,7 +168,6 @@ func (f *Fold) count(sum *Summary) {
 		if above[i] || !s.Inference() && !s.HasTokens {
 			continue
 		}
-		a := agentOf(agents, s.Agent)
 		if s.Inference() {
 			sum.LLMCalls++
 			a.LLMCalls++
@@ -172,26 +175,13 @@ func (f *Fold) count(sum *Summary) {
 				sum.Unpriced++
 			}
 		}
+		t.use(s)
 		sum.Tokens.add(s.Tokens)
 		a.Tokens.add(s.Tokens)
 		sum.Cost += s.Cost
 		a.Cost += s.Cost
 	}
-	for _, a := range agents {
-		if a.Name != "" {
-			sum.Agents = append(sum.Agents, *a)
-		}
-	}
-	slices.SortFunc(sum.Agents, func(a, b Agent) int { return cmp.Compare(a.Name, b.Name) })
-}
-
-func agentOf(agents map[string]*Agent, name string) *Agent {
-	a, ok := agents[name]
-	if !ok {
-		a = &Agent{Name: name}
-		agents[name] = a
-	}
-	return a
+	t.into(sum)
 }
 
 // aboveUsage marks the spans that have a call of a model below them, and among the rest those that have another span
