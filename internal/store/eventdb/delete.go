@@ -220,7 +220,7 @@ func quoteAll(texts []string) string {
 
 // deleteRows runs a delete task of the engine and waits for its end. The engine keeps the task on disk until it is
 // done, so that a crash only delays it.
-func deleteRows(ctx context.Context, engine *logstorage.Storage, t logstorage.TenantID, query string) error {
+func deleteRows(ctx context.Context, e engine, t logstorage.TenantID, query string) error {
 	f, err := logstorage.ParseFilter(query)
 	if err != nil {
 		return fmt.Errorf("BUG: filter of ours does not parse: %w", err)
@@ -228,13 +228,13 @@ func deleteRows(ctx context.Context, engine *logstorage.Storage, t logstorage.Te
 	id := fmt.Sprintf("%d", time.Now().UnixNano())
 	// The engine deletes nothing later than the task's time; rows may be ahead of the clock.
 	const farAhead = math.MaxInt64 - int64(day)
-	if err := engine.DeleteRunTask(ctx, id, farAhead, []logstorage.TenantID{t}, f); err != nil {
+	if err := e.DeleteRunTask(ctx, id, farAhead, []logstorage.TenantID{t}, f); err != nil {
 		return err
 	}
 	ticker := time.NewTicker(deletePoll)
 	defer ticker.Stop()
 	for {
-		tasks, err := engine.DeleteActiveTasks(ctx)
+		tasks, err := e.DeleteActiveTasks(ctx)
 		if err != nil {
 			return err
 		}

@@ -1,63 +1,75 @@
 package eventdb
 
 import (
-	"bytes"
-	"flag"
-	"fmt"
-	"log/slog"
-	"sync"
+	"context"
 
-	"github.com/VictoriaMetrics/VictoriaMetrics/lib/logger"
+	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 )
 
-// engineMemory bounds the engine's caches and the state of one query, for all open stores together.
-const engineMemory = "256MiB"
-
-// engineSetup guards what the engine keeps once per process: flags and the output of its log.
-var engineSetup sync.Once
-
-// setupEngine gives the engine its flags and its log. The engine reads package flags, so this is the one place that
-// parses and sets them; the first opened store of the process lends its logger.
-func setupEngine(log *slog.Logger) error {
-	var err error
-	engineSetup.Do(func() {
-		logger.SetOutputForTests(&engineLog{log: log})
-		if !flag.Parsed() {
-			// Without arguments: the command line belongs to the program, not to the engine.
-			if err = flag.CommandLine.Parse(nil); err != nil {
-				return
-			}
-		}
-		for name, value := range map[string]string{
-			"loggerLevel":         "WARN",
-			"memory.allowedBytes": engineMemory,
-		} {
-			if e := flag.Set(name, value); e != nil {
-				err = fmt.Errorf("set engine flag %s: %w", name, e)
-				return
-			}
-		}
-	})
-	return err
+// engine is what this package uses of the storage engine: an instance in this process, or storage nodes.
+//
+// Methods may be called at any time from any number of goroutines, MustClose excepted.
+type engine interface {
+	// RunQuery calls write with the blocks of the answer, from several goroutines, in no order. A query stopped by its
+	// context returns no error.
+	RunQuery(qctx *logstorage.QueryContext, write logstorage.WriteDataBlockFunc) error
+	// Add takes rows; they are searchable within visibleWithin, and on disk when Persist was called afterwards. It
+	// returns how many rows the engine refused. After an error any part of them may have been taken.
+	Add(t logstorage.TenantID, rows []encoded) (refused int64, err error)
+	// DebugFlush makes the added rows searchable at once. It is no disk sync.
+	DebugFlush()
+	// Persist returns when the rows added before are on disk, those excepted that a merge has in its hands: a merge
+	// ends within seconds, and its result is on disk with the next call.
+	Persist(ctx context.Context) error
+	// PartitionList returns the days there are data of, oldest first, as YYYYMMDD.
+	PartitionList() []string
+	// DeleteRunTask starts to delete what f selects; DeleteActiveTasks returns the tasks that have not ended.
+	DeleteRunTask(ctx context.Context, id string, at int64, tenants []logstorage.TenantID, f *logstorage.Filter) error
+	DeleteActiveTasks(ctx context.Context) ([]*logstorage.DeleteTask, error)
+	// UpdateStats adds the engine's figures to s.
+	UpdateStats(s *logstorage.StorageStats)
+	// IsReadOnly tells that too little space is free.
+	IsReadOnly() bool
+	MustClose()
 }
 
-// engineLog turns the engine's log lines (time, level, place and message between tabs) into records of ours.
-type engineLog struct{ log *slog.Logger }
+// embedded is the engine in this process.
+type embedded struct{ *logstorage.Storage }
 
-func (l *engineLog) Write(p []byte) (int, error) {
-	parts := bytes.SplitN(bytes.TrimRight(p, "\n"), []byte("\t"), 4)
-	if len(parts) < 4 {
-		l.log.Warn("engine message", "text", string(p))
-		return len(p), nil
+var _ engine = embedded{}
+
+// Add implements engine. encode keeps within the engine's limits, so that it refuses none.
+func (e embedded) Add(t logstorage.TenantID, rows []encoded) (refused int64, err error) {
+	if len(rows) == 0 {
+		return 0, nil
 	}
-	place, text := string(parts[2]), string(parts[3])
-	switch string(parts[1]) {
-	case "info":
-		l.log.Debug("engine message", "place", place, "text", text)
-	case "warn":
-		l.log.Warn("engine message", "place", place, "text", text)
-	default:
-		l.log.Error("engine message", "place", place, "text", text)
+	lr := logstorage.GetLogRows(nil, nil, nil, nil, "")
+	defer logstorage.PutLogRows(lr)
+	for i := range rows {
+		n := lr.RowsCount()
+		lr.MustAdd(t, rows[i].time, rows[i].fields, rows[i].streams)
+		if lr.RowsCount() == n {
+			refused++
+		}
+		if lr.NeedFlush() {
+			e.MustAddRows(lr)
+			lr.ResetKeepSettings()
+		}
 	}
-	return len(p), nil
+	e.MustAddRows(lr)
+	return refused, nil
+}
+
+// Persist implements engine. A snapshot first writes what is in memory to files; it is not kept.
+func (e embedded) Persist(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e.DebugFlush()
+	for _, path := range e.PartitionSnapshotMustCreate("") {
+		if err := e.PartitionSnapshotDelete(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -104,8 +104,8 @@ type DB struct {
 	cfg  Config
 	lock *os.File
 
-	events   *logstorage.Storage
-	payloads *logstorage.Storage
+	events   engine
+	payloads engine
 
 	projects *projects
 	revised  *revisedKinds
@@ -183,14 +183,14 @@ func (db *DB) open() error {
 
 // openEngine opens one instance of the engine. It keeps a day more than we accept rows for, so that no row that
 // passed our check is dropped by its own, whichever clock is behind.
-func (db *DB) openEngine(name string, retention time.Duration) *logstorage.Storage {
-	return logstorage.MustOpenStorage(filepath.Join(db.dir, name), &logstorage.StorageConfig{
+func (db *DB) openEngine(name string, retention time.Duration) engine {
+	return embedded{logstorage.MustOpenStorage(filepath.Join(db.dir, name), &logstorage.StorageConfig{
 		Retention:              retention + day,
 		FutureRetention:        engineFuture,
 		FlushInterval:          flushInterval,
 		MinFreeDiskSpaceBytes:  db.cfg.MinFreeBytes,
 		DefaultParallelReaders: 2,
-	})
+	})}
 }
 
 // lockFolder takes the lock that keeps other processes out. It goes with the process, however that ends.

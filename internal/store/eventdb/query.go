@@ -58,7 +58,7 @@ func clip(t signal.TimeRange) (signal.TimeRange, bool) {
 
 // run asks one of the engines. f gets the blocks of the answer one at a time, in no order, and must not keep them;
 // its error ends the query.
-func run(ctx context.Context, engine *logstorage.Storage, t logstorage.TenantID, text string, at signal.TimeRange,
+func run(ctx context.Context, e engine, t logstorage.TenantID, text string, at signal.TimeRange,
 	f func(*logstorage.DataBlock) error,
 ) error {
 	at, ok := clip(at)
@@ -76,7 +76,7 @@ func run(ctx context.Context, engine *logstorage.Storage, t logstorage.TenantID,
 	var stats logstorage.QueryStats
 	qctx := logstorage.NewQueryContext(ctx, &stats, []logstorage.TenantID{t}, q, false, nil)
 	var one sync.Mutex
-	err = engine.RunQuery(qctx, func(_ uint, db *logstorage.DataBlock) {
+	err = e.RunQuery(qctx, func(_ uint, db *logstorage.DataBlock) {
 		one.Lock()
 		defer one.Unlock()
 		if ctx.Err() != nil {

@@ -53,8 +53,13 @@ func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (si
 		db.release(b)
 		return rejected, err
 	}
-	if n := db.commit(b); n > 0 {
-		rejected.Add(n, "refused by the storage engine")
+	refused, err := db.commit(b)
+	if err != nil {
+		db.release(b)
+		return rejected, fmt.Errorf("write rows: %w", err)
+	}
+	if refused > 0 {
+		rejected.Add(refused, "refused by the storage engine")
 	}
 	db.observe(p, b.rows)
 	db.counts.rejected.Add(uint64(rejected.Items))
@@ -215,11 +220,15 @@ func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) erro
 
 // commit makes a batch durable and visible. Here the write-ahead log has its place: the batch goes to the log and is
 // synced before the engine gets it.
-func (db *DB) commit(b *batch) (refused int64) {
-	add(db.payloads, b.tenant, b.payloads)
-	refused = add(db.events, b.tenant, b.events)
+func (db *DB) commit(b *batch) (refused int64, err error) {
+	if _, err = db.payloads.Add(b.tenant, b.payloads); err != nil {
+		return 0, err
+	}
+	if refused, err = db.events.Add(b.tenant, b.events); err != nil {
+		return 0, err
+	}
 	db.counts.written.Add(uint64(len(b.events)))
-	return refused
+	return refused, nil
 }
 
 // observe tells the Observer of what was committed.
@@ -230,29 +239,6 @@ func (db *DB) observe(p signal.Project, rows []store.Row) {
 	db.observing.Lock()
 	defer db.observing.Unlock()
 	db.cfg.Observer.Committed(p, rows)
-}
-
-// add gives rows to an engine. It returns how many the engine did not take; encode keeps within its limits, so that
-// there are none.
-func add(engine *logstorage.Storage, t logstorage.TenantID, rows []encoded) (refused int64) {
-	if len(rows) == 0 {
-		return 0
-	}
-	lr := logstorage.GetLogRows(nil, nil, nil, nil, "")
-	defer logstorage.PutLogRows(lr)
-	for i := range rows {
-		n := lr.RowsCount()
-		lr.MustAdd(t, rows[i].time, rows[i].fields, rows[i].streams)
-		if lr.RowsCount() == n {
-			refused++
-		}
-		if lr.NeedFlush() {
-			engine.MustAddRows(lr)
-			lr.ResetKeepSettings()
-		}
-	}
-	engine.MustAddRows(lr)
-	return refused
 }
 
 // release gives back what a batch has claimed.
