@@ -10,10 +10,12 @@ import (
 	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/xpdata"
 )
 
-// maxAnyDepth bounds the nesting of a value; OTLP's own decoder allows no more than protobuf's 100 levels either.
-const maxAnyDepth = 128
+// maxAnyDepth bounds the nesting of a value. OTLP's decoders stop earlier: at 100 levels of protobuf, at 10 000 of JSON
+// with several to one of a value.
+const maxAnyDepth = 10_000
 
 // EncodeAny returns v as compact JSON that a person can read and that DecodeAny turns back without loss:
 //
@@ -330,11 +332,14 @@ func (d *anyDecoder) object(v pcommon.Value, depth int) error {
 	return d.members(v.SetEmptyMap(), depth)
 }
 
+// members reads the members of an object into m. OTLP forbids repeated keys, yet senders send them: the builder, unlike
+// the map's own methods, keeps each.
 func (d *anyDecoder) members(m pcommon.Map, depth int) error {
 	d.i++
 	if d.skip('}') {
 		return nil
 	}
+	var built xpdata.MapBuilder
 	for {
 		if d.i >= len(d.s) || d.s[d.i] != '"' {
 			return errSyntax
@@ -349,10 +354,11 @@ func (d *anyDecoder) members(m pcommon.Map, depth int) error {
 		if !d.skip(':') {
 			return errSyntax
 		}
-		if err := d.value(appendMember(m, k), depth+1); err != nil {
+		if err := d.value(built.AppendEmpty(k), depth+1); err != nil {
 			return err
 		}
 		if d.skip('}') {
+			built.UnsafeIntoMap(m)
 			return nil
 		}
 		if !d.skip(',') {
@@ -406,14 +412,4 @@ func (d *anyDecoder) skip(c byte) bool {
 		return true
 	}
 	return false
-}
-
-// appendMember adds a member to m. OTLP forbids repeated keys and pdata can't build them, yet senders send them:
-// a repeat is kept under its key and "#2", "#3" and so on, so that nothing is lost.
-func appendMember(m pcommon.Map, k string) pcommon.Value {
-	v, exists := m.GetOrPutEmpty(k)
-	for n := 2; exists; n++ {
-		v, exists = m.GetOrPutEmpty(k + "#" + strconv.Itoa(n))
-	}
-	return v
 }

@@ -57,16 +57,22 @@ func columnOf(attr string) string {
 	if len(attr) <= len(prefix) || attr[:len(prefix)] != prefix {
 		return ""
 	}
-	switch attr {
-	case conv.MindscopeTeam, conv.MindscopeTaskID, conv.MindscopeTaskType, conv.MindscopeTaskProvisional,
-		conv.MindscopeAgent, conv.MindscopeOperation, conv.MindscopeConversation, conv.MindscopeUser,
-		conv.MindscopeTool, conv.MindscopeProvider, conv.MindscopeModel, conv.MindscopeQuality, conv.MindscopeDialect,
-		conv.MindscopeTokensInput, conv.MindscopeTokensCacheRead, conv.MindscopeTokensCacheWrite5m,
-		conv.MindscopeTokensCacheWrite1h, conv.MindscopeTokensOutput, conv.MindscopeTokensReasoning,
-		conv.MindscopeCostMicroUSD, conv.MindscopeCostRestPicoUSD, conv.MindscopeCostSource, conv.MindscopePriceVersion:
-		return attr[len(prefix):]
+	if column := attr[len(prefix):]; isColumn(column) {
+		return column
 	}
 	return ""
+}
+
+// isColumn tells whether a field is a canonical column.
+func isColumn(name string) bool {
+	switch name {
+	case FieldTeam, FieldTaskID, FieldTaskType, FieldTaskProvisional, FieldAgent, FieldOperation, FieldConversation,
+		FieldUser, FieldTool, FieldProvider, FieldModel, FieldQuality, FieldDialect,
+		FieldTokensInput, FieldTokensCacheRead, FieldTokensCacheWrite5m, FieldTokensCacheWrite1h, FieldTokensOutput,
+		FieldTokensReasoning, FieldCostMicro, FieldCostRest, FieldCostSource, FieldPriceVersion:
+		return true
+	}
+	return false
 }
 
 // appendAttrs adds the attributes of m behind prefix, canonical ones as columns.
@@ -100,6 +106,7 @@ func (c *carrier) setResource(res pcommon.Resource, schemaURL string) {
 	if n := res.DroppedAttributesCount(); n > 0 {
 		c.resource = append(c.resource, Field{fieldResourceDropped, Int(int64(n))})
 	}
+	c.resource = addEntityRefs(c.resource, res)
 	c.resource = appendAttrs(c.resource, res.Attributes(), PrefixResource)
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"math"
@@ -16,13 +17,23 @@ import (
 // What engines share: the parts of the contract that are the same whatever stores the rows. An engine uses them for
 // what it can't push down.
 
-// RejectTime returns why a row of time t can't be taken by a store that accepts the range accept, "" when it can.
-func RejectTime(t int64, accept signal.TimeRange, retention time.Duration) string {
+// MaxIDBytes is the length of the longest row id.
+const MaxIDBytes = 1024
+
+// RejectRow returns why a store that accepts the range accept of times can't take r, "" when it can.
+func RejectRow(r *Row, accept signal.TimeRange, retention time.Duration) string {
+	heartbeat := r.Kind == KindHeartbeat // never stored, so that nothing else matters
 	switch {
-	case t < accept.Start:
+	case r.Kind == "", r.Kind == KindPayload, strings.HasPrefix(string(r.Kind), "_"):
+		return fmt.Sprintf("rows of kind %q can't be written", r.Kind)
+	case heartbeat:
+		return ""
+	case r.Time < accept.Start:
 		return fmt.Sprintf("older than the retention of %s", formatDays(retention))
-	case t >= accept.End:
+	case r.Time >= accept.End:
 		return "too far in the future"
+	case r.ID == "" || len(r.ID) > MaxIDBytes:
+		return fmt.Sprintf("row id of %d bytes: 1 to %d are allowed", len(r.ID), MaxIDBytes)
 	default:
 		return ""
 	}
@@ -143,18 +154,25 @@ func SortGroups(groups []Group) {
 	})
 }
 
+// groupKey returns a text that differs for different groups, and the beginning of the row's step.
 func groupKey(q Aggregate, r *Row) (string, int64) {
-	var b strings.Builder
-	var start int64
-	if q.Step > 0 {
-		start = q.Time.Start + (r.Time-q.Time.Start)/int64(q.Step)*int64(q.Step)
-		fmt.Fprintf(&b, "%d", start)
-	}
+	start := StepStart(q, r.Time)
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 64), uint64(start))
 	for _, field := range q.By {
-		b.WriteByte(0)
-		b.WriteString(textOf(r, field))
+		text := textOf(r, field)
+		b = binary.AppendUvarint(b, uint64(len(text)))
+		b = append(b, text...)
 	}
-	return b.String(), start
+	return string(b), start
+}
+
+// StepStart returns the beginning of the step of q that a time of its range lies in, 0 without steps.
+func StepStart(q Aggregate, t int64) int64 {
+	if q.Step <= 0 {
+		return 0
+	}
+	// Unsigned, since a range may be longer than an int64 counts.
+	return t - int64((uint64(t)-uint64(q.Time.Start))%uint64(q.Step))
 }
 
 func newAccumulator(q Aggregate, r *Row, start int64) *accumulator {
@@ -201,12 +219,17 @@ func (acc *accumulator) add(q Aggregate, r *Row) {
 		if c.Func == Quantile {
 			acc.samples[i] = append(acc.samples[i], n)
 		}
-		if v.typ == TypeInt {
-			acc.ints[i] += v.Int()
-		} else {
-			acc.exact[i] = false
-		}
+		acc.addInt(i, v)
 	}
+}
+
+// addInt keeps the sum of integers, until one value is none or the sum outgrows an int64; sums has it as a double then.
+func (acc *accumulator) addInt(i int, v Value) {
+	sum := acc.ints[i] + v.Int()
+	if v.typ != TypeInt || (sum < acc.ints[i]) != (v.Int() < 0) {
+		acc.exact[i] = false
+	}
+	acc.ints[i] = sum
 }
 
 func (acc *accumulator) result(q Aggregate) Group {

@@ -6,6 +6,8 @@ import "errors"
 var (
 	// ErrNotFound: there is no such trace, task or payload.
 	ErrNotFound = errors.New("not found")
+	// ErrBadQuery: the question itself is wrong, whoever is asked; its text says what to do.
+	ErrBadQuery = errors.New("the question is not valid")
 	// ErrPartial: part of the store did not answer; what came before it is right but not all.
 	ErrPartial = errors.New("the answer is partial: a part of the store did not answer")
 	// ErrTooMany: the answer would be larger than the question's or the store's limit.

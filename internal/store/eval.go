@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,8 +11,8 @@ import (
 // Matcher tells whether a row passes a compiled filter. It is safe for concurrent use.
 type Matcher func(r *Row) bool
 
-// Compile turns a filter into a Matcher: the meaning that every engine must agree with. It returns an error for a
-// pattern that is no RE2 expression, an unknown operator and a nil node inside the tree.
+// Compile turns a filter into a Matcher: the meaning that every engine must agree with. It returns an error that wraps
+// ErrBadQuery for a pattern that is no RE2 expression, an unknown operator and a nil node inside the tree.
 func Compile(f Filter) (Matcher, error) {
 	switch f := f.(type) {
 	case nil:
@@ -38,7 +37,7 @@ func Compile(f Filter) (Matcher, error) {
 		})
 	case Not:
 		if f.Filter == nil {
-			return nil, fmt.Errorf("compile filter: not of nothing")
+			return nil, badQuery("not of nothing")
 		}
 		m, err := Compile(f.Filter)
 		if err != nil {
@@ -52,7 +51,7 @@ func Compile(f Filter) (Matcher, error) {
 	case Match:
 		re, err := regexp.Compile(f.Pattern)
 		if err != nil {
-			return nil, fmt.Errorf("compile filter on %q: %w", f.Field, err)
+			return nil, badQuery("pattern on field %q: %v", f.Field, err)
 		}
 		return func(r *Row) bool { return re.MatchString(textOf(r, f.Field)) }, nil
 	case Exists:
@@ -60,7 +59,7 @@ func Compile(f Filter) (Matcher, error) {
 	case Text:
 		return compileText(f), nil
 	default:
-		return nil, fmt.Errorf("compile filter: unknown node %T", f)
+		return nil, badQuery("unknown condition %T", f)
 	}
 }
 
@@ -68,7 +67,7 @@ func compileAll(fs []Filter, join func([]Matcher, *Row) bool) (Matcher, error) {
 	ms := make([]Matcher, 0, len(fs))
 	for _, f := range fs {
 		if f == nil {
-			return nil, fmt.Errorf("compile filter: nil inside and/or")
+			return nil, badQuery("nothing inside and/or")
 		}
 		m, err := Compile(f)
 		if err != nil {
@@ -102,7 +101,7 @@ func compileCompare(c Compare) (Matcher, error) {
 	case OpGe:
 		return order(func(a, b float64) bool { return a >= b }), nil
 	default:
-		return nil, fmt.Errorf("compile filter on %q: unknown operator %q", c.Field, c.Op)
+		return nil, badQuery("unknown operator %q on field %q", c.Op, c.Field)
 	}
 }
 

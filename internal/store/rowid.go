@@ -10,8 +10,9 @@ import (
 	"github.com/mindscope/mindscope/internal/signal"
 )
 
-// ordinals gives rows without ids of their own one: the hash of all they say, and their ordinal among equal ones in
-// the request. A request sent again gives the same ids, so that the repeat is recognised.
+// ordinals gives rows without ids of their own one: the hash of all their sender said, and their ordinal among equal
+// ones in the request. A request sent again gives the same ids, so that the repeat is recognised, even when prices or
+// tables of dialects changed in between: canonical columns don't count.
 type ordinals struct {
 	seen map[[16]byte]int
 	buf  []byte
@@ -22,12 +23,9 @@ func (o *ordinals) of(r *Row) string {
 	b := o.buf
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.Time))
 	for _, f := range r.Fields {
-		b = binary.AppendUvarint(b, uint64(len(f.Name)))
-		b = append(b, f.Name...)
-		b = append(b, byte(f.Value.typ))
-		b = binary.LittleEndian.AppendUint64(b, f.Value.num)
-		b = binary.AppendUvarint(b, uint64(len(f.Value.str)))
-		b = append(b, f.Value.str...)
+		if !isColumn(f.Name) {
+			b = appendFieldKey(b, f)
+		}
 	}
 	o.buf = b
 	h := xxh3.Hash128(b).Bytes()
@@ -41,6 +39,16 @@ func (o *ordinals) of(r *Row) string {
 		return id
 	}
 	return id + "-" + strconv.Itoa(n)
+}
+
+// appendFieldKey writes all of a field so that no two differing fields, or lists of them, are written alike.
+func appendFieldKey(b []byte, f Field) []byte {
+	b = binary.AppendUvarint(b, uint64(len(f.Name)))
+	b = append(b, f.Name...)
+	b = append(b, byte(f.Value.typ))
+	b = binary.LittleEndian.AppendUint64(b, f.Value.num)
+	b = binary.AppendUvarint(b, uint64(len(f.Value.str)))
+	return append(b, f.Value.str...)
 }
 
 // PayloadMinBytes is the size from which a string attribute is stored as a payload: once, and referred to by its hash.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -23,11 +24,12 @@ type Sink struct {
 	writer  Writer
 	metrics MetricsFunc
 	rows    sync.Pool
+	clock   func() time.Time
 }
 
 // NewSink returns a Sink that writes to w and gives metrics to m.
 func NewSink(w Writer, m MetricsFunc) *Sink {
-	return &Sink{writer: w, metrics: m, rows: sync.Pool{New: func() any { return new([]Row) }}}
+	return &Sink{writer: w, metrics: m, rows: sync.Pool{New: func() any { return new([]Row) }}, clock: time.Now}
 }
 
 // Traces writes the spans of td.
@@ -38,11 +40,17 @@ func (s *Sink) Traces(ctx context.Context, p signal.Project, td ptrace.Traces) (
 	return s.write(ctx, p, *buf, "span")
 }
 
-// Logs writes the log records of ld.
+// Logs writes the log records of ld. One without any time gets its place in time by its arrival, as the data model of
+// OpenTelemetry asks of who receives it; its own times stay empty.
 func (s *Sink) Logs(ctx context.Context, p signal.Project, ld plog.Logs) (signal.Rejected, error) {
 	buf := s.rows.Get().(*[]Row)
 	*buf = AppendLogRows((*buf)[:0], ld)
 	defer s.release(buf)
+	for i := range *buf {
+		if r := &(*buf)[i]; r.Time == 0 {
+			r.Time = s.clock().UnixNano()
+		}
+	}
 	return s.write(ctx, p, *buf, "log record")
 }
 

@@ -183,18 +183,8 @@ func encodeLinks(ls ptrace.SpanLinkSlice) string {
 
 func appendTail(b []byte, attrs pcommon.Map, dropped uint32) []byte {
 	if attrs.Len() > 0 {
-		b = append(b, `,"attributes":{`...)
-		first := true
-		for k, v := range attrs.All() {
-			if !first {
-				b = append(b, ',')
-			}
-			first = false
-			b = appendKey(b, k)
-			b = append(b, ':')
-			b = appendAny(b, v, 0)
-		}
-		b = append(b, '}')
+		b = append(b, `,"attributes":`...)
+		b = appendAnyMap(b, attrs, 0)
 	}
 	if dropped > 0 {
 		b = append(b, `,"dropped":`...)

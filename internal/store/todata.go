@@ -4,11 +4,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/xpdata"
 )
 
 // Traces turns span rows back into what their senders sent, grouped by resource and scope in the order of rows.
@@ -81,26 +83,32 @@ func Logs(rows []Row) (plog.Logs, error) {
 	return ld, nil
 }
 
-// groupKeys returns texts that are equal for rows of one resource, and of one scope within it.
+// groupKeys returns texts that are equal for rows of one resource, and of one scope within it, in whatever order an
+// engine gives their fields.
 func groupKeys(r *Row) (resource, scope string) {
-	var res, sc strings.Builder
+	return fieldsKey(r, "resource."), "\x00" + fieldsKey(r, "scope.")
+}
+
+func fieldsKey(r *Row, prefix string) string {
+	var fields []Field
 	for _, f := range r.Fields {
-		var b *strings.Builder
-		switch {
-		case strings.HasPrefix(f.Name, "resource."):
-			b = &res
-		case strings.HasPrefix(f.Name, "scope."):
-			b = &sc
-		default:
-			continue
+		if strings.HasPrefix(f.Name, prefix) {
+			fields = append(fields, f)
 		}
-		fmt.Fprintf(b, "%q%d%q", f.Name, f.Value.typ, f.Value.Text())
 	}
-	return res.String(), "\x00" + sc.String()
+	slices.SortStableFunc(fields, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
+	var key []byte
+	for _, f := range fields {
+		key = appendFieldKey(key, f)
+	}
+	return string(key)
 }
 
 func toResource(r *Row, res pcommon.Resource) error {
 	res.SetDroppedAttributesCount(uint32(r.Get(fieldResourceDropped).Int()))
+	if err := toEntityRefs(r, res); err != nil {
+		return err
+	}
 	return toAttrs(r, PrefixResource, res.Attributes())
 }
 
@@ -111,15 +119,18 @@ func toScope(r *Row, s pcommon.InstrumentationScope) error {
 	return toAttrs(r, PrefixScopeAttr, s.Attributes())
 }
 
+// toAttrs fills m, repeated keys included.
 func toAttrs(r *Row, prefix string, m pcommon.Map) error {
+	var built xpdata.MapBuilder
 	for _, f := range r.Fields {
 		if !strings.HasPrefix(f.Name, prefix) {
 			continue
 		}
-		if err := toAny(f.Value, appendMember(m, f.Name[len(prefix):])); err != nil {
+		if err := toAny(f.Value, built.AppendEmpty(f.Name[len(prefix):])); err != nil {
 			return fmt.Errorf("restore attribute %q: %w", f.Name, err)
 		}
 	}
+	built.UnsafeIntoMap(m)
 	return nil
 }
 

@@ -90,14 +90,20 @@ func (v Value) Number() (float64, bool) {
 	}
 }
 
-// Text returns v as text: strings and bytes as they are, numbers in shortest decimal form, slices and maps as JSON,
-// the empty value as "". Filters compare text by this form, whatever the type.
+// Text returns v as text: strings and bytes as they are, numbers in shortest decimal form (1000000, 0.5; with an
+// exponent from 1e+21 and below 1e-6), slices and maps as JSON, the empty value as "". Filters compare text by this
+// form, whatever the type.
 func (v Value) Text() string {
 	switch v.typ {
 	case TypeInt:
 		return strconv.FormatInt(int64(v.num), 10)
 	case TypeDouble:
-		return strconv.FormatFloat(math.Float64frombits(v.num), 'g', -1, 64)
+		f := math.Float64frombits(v.num)
+		format := byte('f')
+		if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+			format = 'e'
+		}
+		return strconv.FormatFloat(f, format, -1, 64)
 	case TypeBool:
 		return strconv.FormatBool(v.num != 0)
 	default:

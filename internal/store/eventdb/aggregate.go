@@ -15,6 +15,9 @@ func (db *DB) Aggregate(ctx context.Context, p signal.Project, q store.Aggregate
 		return nil, err
 	}
 	defer db.leave()
+	if err := q.Check(); err != nil {
+		return nil, signal.Permanent(err)
+	}
 	pl, err := db.plan(ctx, p, q.Scope)
 	if err != nil || pl == nil {
 		return nil, err

@@ -57,6 +57,9 @@ func (db *DB) FieldValues(ctx context.Context, p signal.Project, s store.Scope, 
 		return nil, err
 	}
 	defer db.leave()
+	if err := store.CheckValues(s, field, limit); err != nil {
+		return nil, signal.Permanent(err)
+	}
 	pl, err := db.plan(ctx, p, s)
 	if err != nil || pl == nil {
 		return nil, err

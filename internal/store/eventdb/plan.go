@@ -34,6 +34,9 @@ type plan struct {
 
 // plan prepares a question. It returns nil without an error when no row can be in scope.
 func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan, error) {
+	if err := s.Check(); err != nil {
+		return nil, signal.Permanent(err)
+	}
 	pl := &plan{project: p, kind: s.Kind, at: s.Time, exact: true}
 	m, err := store.Compile(s.Filter)
 	if err != nil {

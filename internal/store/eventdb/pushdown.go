@@ -3,6 +3,7 @@ package eventdb
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -190,9 +191,9 @@ func newKeys(b *logstorage.DataBlock, q store.Aggregate) *groupKeys {
 	for _, f := range q.By {
 		k.columns = append(k.columns, texts(b, f))
 	}
-	if step := int64(q.Step); step > 0 {
+	if q.Step > 0 {
 		k.times, _ = b.GetTimestamps(nil)
-		k.aligned = func(t int64) int64 { return q.Time.Start + (t-q.Time.Start)/step*step }
+		k.aligned = func(t int64) int64 { return store.StepStart(q, t) }
 	}
 	return k
 }
@@ -216,9 +217,9 @@ func (k *groupKeys) key(i int) []string {
 func (k *groupKeys) text(i int) string { return k.textAt(i, k.start(i)) }
 
 func (k *groupKeys) textAt(i int, start int64) string {
-	b := strconv.AppendInt(nil, start, 36)
+	b := binary.LittleEndian.AppendUint64(nil, uint64(start))
 	for c := range k.columns {
-		b = append(b, 0)
+		b = binary.AppendUvarint(b, uint64(len(k.columns[c][i])))
 		b = append(b, k.columns[c][i]...)
 	}
 	return string(b)

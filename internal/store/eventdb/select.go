@@ -35,6 +35,10 @@ func (db *DB) Select(ctx context.Context, p signal.Project, q store.Select) iter
 			return
 		}
 		defer db.leave()
+		if err := q.Check(); err != nil {
+			yield(nil, signal.Permanent(err))
+			return
+		}
 		pl, err := db.plan(ctx, p, q.Scope)
 		if err != nil {
 			yield(nil, err)

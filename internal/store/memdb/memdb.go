@@ -2,7 +2,8 @@
 // row. It is the oracle that the engines are tested against, and what `mindscope serve --memory` uses.
 //
 // Durability: none. Written rows are visible when Write returns. When MaxRows is reached, the oldest tenth of the
-// project's rows is evicted and counted in Stats.
+// project's rows is evicted, with the payloads and traces that only they knew, and counted in Stats. Rows past the
+// retention are no longer found; they go when the room is needed.
 package memdb
 
 import (
@@ -63,6 +64,7 @@ type project struct {
 	traces   map[string]signal.TimeRange
 	payloads map[string]string
 	evicted  uint64
+	bytes    uint64
 }
 
 var _ store.Events = (*DB)(nil)
@@ -88,7 +90,7 @@ func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (si
 	var fresh []store.Row
 	for i := range rows {
 		r := &rows[i]
-		if reason := store.RejectTime(r.Time, accept, db.cfg.Retention); reason != "" {
+		if reason := store.RejectRow(r, accept, db.cfg.Retention); reason != "" {
 			rejected.Add(1, reason)
 			continue
 		}
@@ -96,7 +98,7 @@ func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (si
 			fresh = append(fresh, *r)
 		}
 	}
-	pr.evict(db.cfg.MaxRows)
+	pr.evict(db.cfg.MaxRows, p)
 	if db.cfg.Observer != nil && len(fresh) > 0 {
 		db.cfg.Observer.Committed(p, fresh)
 	}
@@ -120,21 +122,24 @@ func (db *DB) project(p signal.Project) *project {
 // put stores a copy of r and tells whether it was new; a higher revision of a stored row replaces it.
 func (pr *project) put(r *store.Row, p signal.Project) bool {
 	key := rowKey{r.Kind, r.ID}
-	if i, ok := pr.byID[key]; ok {
-		if r.Get(store.FieldRevision).Int() <= pr.rows[i].Get(store.FieldRevision).Int() {
-			return false
-		}
+	i, known := pr.byID[key]
+	switch {
+	case !known:
+		pr.byID[key] = len(pr.rows)
+		pr.rows = append(pr.rows, r.Clone())
+	case r.Get(store.FieldRevision).Int() <= pr.rows[i].Get(store.FieldRevision).Int():
+		return false
+	default:
+		pr.bytes -= size(pr.rows[i])
 		pr.rows[i] = r.Clone()
-		pr.index(r, p)
-		return true
 	}
-	pr.byID[key] = len(pr.rows)
-	pr.rows = append(pr.rows, r.Clone())
 	pr.index(r, p)
 	return true
 }
 
+// index notes what is asked for otherwise than by scanning.
 func (pr *project) index(r *store.Row, p signal.Project) {
+	pr.bytes += size(r)
 	if id := r.Text(store.FieldTraceID); id != "" && r.Kind == store.KindSpan {
 		pr.traces[id] = pr.traces[id].Include(r.Time)
 	}
@@ -145,7 +150,15 @@ func (pr *project) index(r *store.Row, p signal.Project) {
 	}
 }
 
-func (pr *project) evict(maxRows int) {
+func size(r *store.Row) uint64 {
+	n := len(r.ID)
+	for _, f := range r.Fields {
+		n += len(f.Name) + len(f.Value.Text())
+	}
+	return uint64(n)
+}
+
+func (pr *project) evict(maxRows int, p signal.Project) {
 	if len(pr.rows) <= maxRows {
 		return
 	}
@@ -153,46 +166,67 @@ func (pr *project) evict(maxRows int) {
 	slices.SortStableFunc(pr.rows, func(a, b *store.Row) int { return cmp.Compare(a.Time, b.Time) })
 	gone := len(pr.rows) - keep
 	pr.evicted += uint64(gone)
-	pr.rebuild(pr.rows[gone:])
+	pr.rebuild(pr.rows[gone:], p)
 }
 
-func (pr *project) rebuild(rows []*store.Row) {
+// rebuild keeps these rows and what is known of them.
+func (pr *project) rebuild(rows []*store.Row, p signal.Project) {
 	pr.rows = slices.Clone(rows)
+	pr.bytes = 0
 	clear(pr.byID)
+	clear(pr.traces)
+	clear(pr.payloads)
 	for i, r := range pr.rows {
 		pr.byID[rowKey{r.Kind, r.ID}] = i
+		pr.index(r, p)
 	}
 }
 
-// snapshot returns the rows in s. Rows are never changed in place, so they can be read without the lock.
-func (db *DB) snapshot(p signal.Project, s store.Scope) ([]*store.Row, error) {
+// snapshot returns the rows in s. They are the store's own and must not be changed; since the store does not change
+// them either, they can be read without the lock.
+func (db *DB) snapshot(ctx context.Context, p signal.Project, s store.Scope) ([]*store.Row, error) {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.inScope(ctx, p, s)
+}
+
+// inScope is snapshot for who holds the lock.
+func (db *DB) inScope(ctx context.Context, p signal.Project, s store.Scope) ([]*store.Row, error) {
+	if err := s.Check(); err != nil {
+		return nil, signal.Permanent(err)
+	}
 	match, err := store.Compile(s.Filter)
 	if err != nil {
 		return nil, signal.Permanent(err)
 	}
-	db.mu.RLock()
-	defer db.mu.RUnlock()
 	if db.closed {
 		return nil, store.ErrClosed
 	}
 	pr, ok := db.projects[p]
 	if !ok {
-		return nil, nil
+		return nil, ctx.Err()
 	}
 	accept := db.accept()
 	var out []*store.Row
-	for _, r := range pr.rows {
+	for i, r := range pr.rows {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if r.Kind == s.Kind && s.Time.Contains(r.Time) && r.Time >= accept.Start && match(r) {
 			out = append(out, r)
 		}
 	}
-	return out, nil
+	return out, ctx.Err()
 }
 
 // Select yields the rows that q asks for.
 func (db *DB) Select(ctx context.Context, p signal.Project, q store.Select) iter.Seq2[*store.Row, error] {
 	return func(yield func(*store.Row, error) bool) {
-		rows, err := db.snapshot(p, q.Scope)
+		if err := q.Check(); err != nil {
+			yield(nil, signal.Permanent(err))
+			return
+		}
+		rows, err := db.snapshot(ctx, p, q.Scope)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -206,7 +240,7 @@ func (db *DB) Select(ctx context.Context, p signal.Project, q store.Select) iter
 				yield(nil, err)
 				return
 			}
-			if !yield(store.Project(r, q.Fields), nil) {
+			if !yield(store.Project(r.Clone(), q.Fields), nil) {
 				return
 			}
 		}
@@ -215,7 +249,10 @@ func (db *DB) Select(ctx context.Context, p signal.Project, q store.Select) iter
 
 // Aggregate groups rows and computes functions over each group.
 func (db *DB) Aggregate(ctx context.Context, p signal.Project, q store.Aggregate) ([]store.Group, error) {
-	rows, err := db.snapshot(p, q.Scope)
+	if err := q.Check(); err != nil {
+		return nil, signal.Permanent(err)
+	}
+	rows, err := db.snapshot(ctx, p, q.Scope)
 	if err != nil {
 		return nil, err
 	}
@@ -229,8 +266,8 @@ func (db *DB) Aggregate(ctx context.Context, p signal.Project, q store.Aggregate
 }
 
 // FieldNames returns the names of fields with the number of rows that have a text in them.
-func (db *DB) FieldNames(_ context.Context, p signal.Project, s store.Scope) ([]store.Count, error) {
-	rows, err := db.snapshot(p, s)
+func (db *DB) FieldNames(ctx context.Context, p signal.Project, s store.Scope) ([]store.Count, error) {
+	rows, err := db.snapshot(ctx, p, s)
 	if err != nil {
 		return nil, err
 	}
@@ -248,8 +285,11 @@ func (db *DB) FieldNames(_ context.Context, p signal.Project, s store.Scope) ([]
 }
 
 // FieldValues returns the texts of one field with their number of rows.
-func (db *DB) FieldValues(_ context.Context, p signal.Project, s store.Scope, field string, limit int) ([]store.Count, error) {
-	rows, err := db.snapshot(p, s)
+func (db *DB) FieldValues(ctx context.Context, p signal.Project, s store.Scope, field string, limit int) ([]store.Count, error) {
+	if err := store.CheckValues(s, field, limit); err != nil {
+		return nil, signal.Permanent(err)
+	}
+	rows, err := db.snapshot(ctx, p, s)
 	if err != nil {
 		return nil, err
 	}
@@ -263,9 +303,12 @@ func (db *DB) FieldValues(_ context.Context, p signal.Project, s store.Scope, fi
 }
 
 // TraceRange returns the range of time in which the trace's spans started.
-func (db *DB) TraceRange(_ context.Context, p signal.Project, traceID string) (signal.TimeRange, error) {
+func (db *DB) TraceRange(ctx context.Context, p signal.Project, traceID string) (signal.TimeRange, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
+	if err := db.usable(ctx); err != nil {
+		return signal.TimeRange{}, err
+	}
 	if pr, ok := db.projects[p]; ok {
 		if tr, ok := pr.traces[traceID]; ok {
 			return tr, nil
@@ -275,9 +318,12 @@ func (db *DB) TraceRange(_ context.Context, p signal.Project, traceID string) (s
 }
 
 // Payload returns the content of a hash.
-func (db *DB) Payload(_ context.Context, p signal.Project, hash string) (store.Payload, error) {
+func (db *DB) Payload(ctx context.Context, p signal.Project, hash string) (store.Payload, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
+	if err := db.usable(ctx); err != nil {
+		return store.Payload{}, err
+	}
 	if pr, ok := db.projects[p]; ok {
 		if body, ok := pr.payloads[hash]; ok {
 			return store.Payload{Hash: hash, MediaType: store.MediaTypeOf(body), Body: body}, nil
@@ -287,8 +333,10 @@ func (db *DB) Payload(_ context.Context, p signal.Project, hash string) (store.P
 }
 
 // Delete removes the rows in s and the payloads that no remaining row holds.
-func (db *DB) Delete(_ context.Context, p signal.Project, s store.Scope) (int64, error) {
-	doomed, err := db.snapshot(p, s)
+func (db *DB) Delete(ctx context.Context, p signal.Project, s store.Scope) (int64, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	doomed, err := db.inScope(ctx, p, s)
 	if err != nil || len(doomed) == 0 {
 		return 0, err
 	}
@@ -296,35 +344,33 @@ func (db *DB) Delete(_ context.Context, p signal.Project, s store.Scope) (int64,
 	for _, r := range doomed {
 		gone[r] = true
 	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
 	pr := db.projects[p]
-	kept := slices.DeleteFunc(slices.Clone(pr.rows), func(r *store.Row) bool { return gone[r] })
-	removed := int64(len(pr.rows) - len(kept))
-	pr.rebuild(kept)
-	clear(pr.traces)
-	clear(pr.payloads)
-	for _, r := range pr.rows {
-		pr.index(r, p)
-	}
-	return removed, nil
+	pr.rebuild(slices.DeleteFunc(pr.rows, func(r *store.Row) bool { return gone[r] }), p)
+	return int64(len(doomed)), nil
 }
 
 // Stats returns figures of the store.
-func (db *DB) Stats(context.Context) (store.Stats, error) {
+func (db *DB) Stats(ctx context.Context) (store.Stats, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
+	if err := db.usable(ctx); err != nil {
+		return store.Stats{}, err
+	}
 	st := store.Stats{Accept: db.accept()}
 	for _, pr := range db.projects {
 		st.Rows += uint64(len(pr.rows))
 		st.Evicted += pr.evicted
-		for _, r := range pr.rows {
-			for _, f := range r.Fields {
-				st.Bytes += uint64(len(f.Name) + len(f.Value.Text()))
-			}
-		}
+		st.Bytes += pr.bytes
 	}
 	return st, nil
+}
+
+// usable tells why a call can't be answered.
+func (db *DB) usable(ctx context.Context) error {
+	if db.closed {
+		return store.ErrClosed
+	}
+	return ctx.Err()
 }
 
 // Close forgets everything.
