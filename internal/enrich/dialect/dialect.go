@@ -120,9 +120,6 @@ func (s *Sink) read(r *reader, name string, scope int, attrs pcommon.Map) {
 		return
 	}
 	f := r.find(d)
-	if !f.known && scope < 0 {
-		return
-	}
 	f.put(attrs, d.name)
 	s.spans[slices.IndexFunc(s.book.dialects, func(k known) bool { return k.name == d.name })].Add(1)
 }
@@ -137,8 +134,6 @@ type found struct {
 	hasCost  bool
 	quality  float64
 	scored   bool
-	// known: at least one field has an answer.
-	known bool
 }
 
 func (r *reader) find(d *known) found {
@@ -166,8 +161,6 @@ func (r *reader) find(d *known) found {
 			f.hasCost = false
 		}
 	}
-	f.known = f.operation != "" || f.provider != "" || f.model != "" || f.agent != "" || f.tool != "" ||
-		f.conversation != "" || f.user != "" || f.task != "" || f.scored
 	return f
 }
 
@@ -217,8 +210,12 @@ func (f *found) put(attrs pcommon.Map, dialect string) {
 		attrs.PutDouble(conv.MindscopeQuality, f.quality)
 	}
 	if f.hasUsage {
-		attrs.PutInt(conv.MindscopeTokensInput, f.usage.input)
-		attrs.PutInt(conv.MindscopeTokensOutput, f.usage.output)
+		if f.usage.hasInput {
+			attrs.PutInt(conv.MindscopeTokensInput, f.usage.input)
+		}
+		if f.usage.hasOutput {
+			attrs.PutInt(conv.MindscopeTokensOutput, f.usage.output)
+		}
 		putCount(attrs, conv.MindscopeTokensCacheRead, f.usage.cacheRead)
 		putCount(attrs, conv.MindscopeTokensCacheWrite5m, f.usage.write5m)
 		putCount(attrs, conv.MindscopeTokensCacheWrite1h, f.usage.write1h)

@@ -11,6 +11,8 @@ import (
 // usage holds the tokens of a call in disjoint buckets.
 type usage struct {
 	input, cacheRead, write5m, write1h, output, reasoning int64
+	// What the sender didn't say is not known; it is not 0.
+	hasInput, hasOutput bool
 }
 
 // tokens reads the buckets. It returns false when the span says neither input nor output: unknown is not 0.
@@ -20,7 +22,7 @@ func (r *reader) tokens(d *known) (usage, bool) {
 	if !hasIn && !hasOut {
 		return usage{}, false
 	}
-	var u usage
+	u := usage{hasInput: hasIn, hasOutput: hasOut}
 	u.cacheRead, _ = r.count(d, fCacheRead)
 	u.write5m, u.write1h = r.cacheWrites(d)
 	u.reasoning, _ = r.count(d, fReasoning)

@@ -154,7 +154,7 @@ func (f *Fold) count(sum *Summary) {
 	for i := range f.spans {
 		s := &f.spans[i]
 		t.tool(s)
-		a := t.agent(s.Agent)
+		a := t.agent(f.agentOf(i))
 		if s.Operation == "invoke_agent" {
 			a.Calls++
 			a.Duration += s.Duration

@@ -36,6 +36,17 @@ func TestTotals(t *testing.T) {
 	if diff := cmp.Diff([]Tool{{Name: "search", Calls: 2, Errors: 1}}, sum.Tools); diff != "" {
 		t.Errorf("tools (-want +got):\n%s", diff)
 	}
+	// Calls that name no agent are the nearest agent's above them.
+	for name, want := range map[string]Agent{
+		"writer": {Calls: 1, LLMCalls: 3, Tokens: Tokens{Input: 15, Output: 1}},
+		"critic": {Calls: 1, Tokens: Tokens{Input: 7, Reasoning: 2}},
+	} {
+		for _, a := range sum.Agents {
+			if a.Name == name && (a.Calls != want.Calls || a.LLMCalls != want.LLMCalls || a.Tokens != want.Tokens) {
+				t.Errorf("agent %+v, want %+v", a, want)
+			}
+		}
+	}
 	if sum.LLMCalls != 3 || sum.Tokens != (Tokens{Input: 22, Output: 1, Reasoning: 2}) {
 		t.Errorf("%d calls, tokens %+v", sum.LLMCalls, sum.Tokens)
 	}
