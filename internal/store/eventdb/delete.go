@@ -27,16 +27,20 @@ type doomed struct {
 	payloads map[stored]struct{}
 }
 
-// Delete implements store.Deleter. No row is written meanwhile: a row or payload that came between finding and
-// removing would be lost or left behind. The engine rewrites the parts that hold the rows, within a second or two for
-// a task or trace.
+func newDoomed() *doomed {
+	return &doomed{traces: map[string]struct{}{}, payloads: map[stored]struct{}{}}
+}
+
+// Delete implements store.Deleter. What is to go is written down first (see tombstone), so that neither a crash nor a
+// restored backup brings it back. Writers go on meanwhile; only one that sends a payload again in the very second in
+// which it is removed waits for that. The engine rewrites the parts that hold the rows, within seconds.
 func (db *DB) Delete(ctx context.Context, p signal.Project, s store.Scope) (int64, error) {
 	if err := db.enter(); err != nil {
 		return 0, err
 	}
 	defer db.leave()
-	db.changes.Lock()
-	defer db.changes.Unlock()
+	db.deletions.running.Lock()
+	defer db.deletions.running.Unlock()
 	db.flush()
 	pl, err := db.plan(ctx, p, s)
 	if err != nil || pl == nil {
@@ -49,26 +53,66 @@ func (db *DB) Delete(ctx context.Context, p signal.Project, s store.Scope) (int6
 	if len(d.ids) == 0 {
 		return 0, nil
 	}
-	for ids := range slices.Chunk(d.ids, idsPerDelete) {
-		if err := deleteRows(ctx, db.events, pl.tenant, ofKind(pl.kind)+" "+fieldIn(colID, idColumns(ids))); err != nil {
-			return 0, fmt.Errorf("delete rows: %w", err)
-		}
+	t := newTombstone(p, pl.kind, d, db.cfg.Clock())
+	if err := db.deletions.add(t); err != nil {
+		return 0, fmt.Errorf("write down what to delete: %w", err)
 	}
-	for _, id := range d.ids {
-		db.recent.forget(keyOf(p, pl.kind, id))
-	}
-	if err := db.deleteTraces(ctx, pl, d.traces); err != nil {
-		return 0, fmt.Errorf("delete index of traces: %w", err)
-	}
-	if err := db.deletePayloads(ctx, pl.tenant, d.payloads); err != nil {
-		return 0, fmt.Errorf("delete payloads: %w", err)
+	// From here on it happens, whoever still waits for it.
+	if err := db.bury(context.WithoutCancel(ctx), t); err != nil {
+		return 0, err
 	}
 	return int64(len(d.ids)), nil
 }
 
+// bury removes what a tombstone names from the engine and then from the log. It may be done again.
+func (db *DB) bury(ctx context.Context, t *tombstone) error {
+	tenant, ok := db.projects.find(t.Project)
+	if !ok {
+		return db.deletions.done(t)
+	}
+	payloads := t.payloads()
+	db.changes.Lock() // writers that did not see the marks have ended
+	db.doomed.mark(tenant, payloads)
+	db.changes.Unlock()
+	defer db.doomed.clear()
+	if err := db.deleteEvents(ctx, tenant, t); err != nil {
+		return fmt.Errorf("delete rows: %w", err)
+	}
+	for _, id := range t.Rows {
+		db.recent.forget(keyOf(t.Project, t.Kind, id))
+	}
+	if err := db.deletePayloads(ctx, tenant, payloads); err != nil {
+		return fmt.Errorf("delete payloads: %w", err)
+	}
+	if err := db.forgetLog(ctx); err != nil {
+		return fmt.Errorf("remove what was deleted from the log: %w", err)
+	}
+	return db.deletions.done(t)
+}
+
+// deleteEvents removes the rows, and the index rows of traces of which no span is left.
+func (db *DB) deleteEvents(ctx context.Context, tenant logstorage.TenantID, t *tombstone) error {
+	gone, err := db.emptied(ctx, tenant, t)
+	if err != nil {
+		return err
+	}
+	// As few tasks as possible: the engine starts one a second.
+	chunks := slices.Collect(slices.Chunk(t.Rows, idsPerDelete))
+	for i, ids := range chunks {
+		query := "(" + ofKind(t.Kind) + " " + fieldIn(colID, idColumns(ids)) + ")"
+		if i == len(chunks)-1 && len(gone) > 0 {
+			query += " or (" + ofKind(kindTrace) + " " + fieldIn(store.FieldTraceID, gone) + ")"
+		}
+		if err := deleteRows(ctx, db.events, tenant, query); err != nil {
+			return err
+		}
+	}
+	return db.reindex(ctx, tenant, gone)
+}
+
 // findDoomed collects the ids of the rows in scope and what they refer to, older revisions included.
 func (db *DB) findDoomed(ctx context.Context, pl *plan) (*doomed, error) {
-	d := &doomed{traces: map[string]struct{}{}, payloads: map[stored]struct{}{}}
+	d := newDoomed()
 	err := db.windows(ctx, pl, nil, store.Unordered, func(rows []*found) (bool, error) {
 		for _, r := range rows {
 			d.ids = append(d.ids, r.row.ID)
@@ -128,43 +172,74 @@ func (db *DB) addRefs(ctx context.Context, t logstorage.TenantID, r *found, into
 	return nil
 }
 
-// deleteTraces removes the index rows of traces of which no span is left.
-func (db *DB) deleteTraces(ctx context.Context, pl *plan, traces map[string]struct{}) error {
-	var gone []string
-	for id := range traces {
-		gone = append(gone, id)
+// emptied returns the traces of which no span will be left.
+func (db *DB) emptied(ctx context.Context, tenant logstorage.TenantID, t *tombstone) ([]string, error) {
+	rows := make(map[string]struct{}, len(t.Rows))
+	for _, id := range t.Rows {
+		rows[id] = struct{}{}
 	}
-	for ids := range slices.Chunk(gone, idsPerQuery) {
-		left := map[string]struct{}{}
-		query := ofKind(store.KindSpan) + " " + fieldIn(store.FieldTraceID, ids) + fieldsPipe([]string{store.FieldTraceID})
-		err := run(ctx, db.events, pl.tenant, query, signal.AllTime(), func(b *logstorage.DataBlock) error {
-			for _, id := range texts(b, store.FieldTraceID) {
-				left[strings.Clone(id)] = struct{}{}
+	left := map[string]struct{}{}
+	for traces := range slices.Chunk(t.Traces, idsPerQuery) {
+		err := db.spansOf(ctx, tenant, traces, func(trace, id string, _ int64) {
+			if _, ok := rows[id]; !ok {
+				left[strings.Clone(trace)] = struct{}{}
 			}
-			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(t.Traces), func(id string) bool { _, ok := left[id]; return ok }), nil
+}
+
+// reindex forgets traces, and writes the index rows again of those that got new spans meanwhile.
+func (db *DB) reindex(ctx context.Context, tenant logstorage.TenantID, traces []string) error {
+	for _, id := range traces {
+		db.traces.forget(traceKey{tenant, id})
+	}
+	db.events.DebugFlush()
+	blocks := map[string][]int64{}
+	for traces := range slices.Chunk(traces, idsPerQuery) {
+		err := db.spansOf(ctx, tenant, traces, func(trace, _ string, at int64) {
+			if block := at - at%traceBlock; !slices.Contains(blocks[trace], block) {
+				trace = strings.Clone(trace)
+				blocks[trace] = append(blocks[trace], block)
+			}
 		})
 		if err != nil {
 			return err
 		}
-		ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { _, ok := left[id]; return ok })
-		if len(ids) == 0 {
-			continue
-		}
-		if err := deleteRows(ctx, db.events, pl.tenant, ofKind(kindTrace)+" "+fieldIn(store.FieldTraceID, ids)); err != nil {
-			return err
-		}
-		for _, id := range ids {
-			db.traces.forget(traceKey{pl.tenant, id})
+	}
+	var rows []encoded
+	for trace, starts := range blocks {
+		for _, start := range starts {
+			rows = append(rows, traceRow(trace, start))
 		}
 	}
-	return nil
+	_, err := db.events.Add(tenant, rows)
+	return err
+}
+
+// spansOf calls f with trace, id and time of every span of the traces. The texts are the engine's.
+func (db *DB) spansOf(ctx context.Context, t logstorage.TenantID, traces []string, f func(trace, id string, at int64)) error {
+	query := ofKind(store.KindSpan) + " " + fieldIn(store.FieldTraceID, traces) + fieldsPipe([]string{colTime, colID, store.FieldTraceID})
+	return run(ctx, db.events, t, query, signal.AllTime(), func(b *logstorage.DataBlock) error {
+		times, ok := b.GetTimestamps(nil)
+		if !ok {
+			return fmt.Errorf("BUG: spans without time")
+		}
+		ids, traces := texts(b, colID), texts(b, store.FieldTraceID)
+		for i := range ids {
+			f(traces[i], idOf(ids[i]), times[i])
+		}
+		return nil
+	})
 }
 
 // deletePayloads removes those payloads that no row of their day refers to.
-func (db *DB) deletePayloads(ctx context.Context, t logstorage.TenantID, payloads map[stored]struct{}) error {
-	days := map[int64][]string{}
-	for k := range payloads {
-		days[k.day] = append(days[k.day], k.hash)
+func (db *DB) deletePayloads(ctx context.Context, t logstorage.TenantID, days map[int64][]string) error {
+	if len(days) > 0 {
+		db.flush()
 	}
 	for start, hashes := range days {
 		at := signal.TimeRange{Start: start, End: start + int64(day)}
@@ -173,15 +248,12 @@ func (db *DB) deletePayloads(ctx context.Context, t logstorage.TenantID, payload
 			if err != nil {
 				return err
 			}
-			if len(gone) == 0 {
+			if gone = db.doomed.seal(t, start, gone); len(gone) == 0 {
 				continue
 			}
 			query := fieldIn(colHash, gone) + " _time:[" + rfc3339(at.Start) + ", " + rfc3339(at.End-1) + "]"
 			if err := deleteRows(ctx, db.payloads, t, query); err != nil {
 				return err
-			}
-			for _, h := range gone {
-				db.known.forget(keyOfPayload(t, start, h))
 			}
 		}
 	}

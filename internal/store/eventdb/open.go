@@ -1,6 +1,7 @@
 package eventdb
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,12 +25,13 @@ const formatVersion = 1
 
 // Names inside the folder.
 const (
-	fileVersion  = "VERSION"
-	fileLock     = "lock"
-	fileProjects = "projects.json"
-	fileRevised  = "revised.json"
-	dirEvents    = "events"
-	dirPayloads  = "payloads"
+	fileVersion   = "VERSION"
+	fileLock      = "lock"
+	fileProjects  = "projects.json"
+	fileRevised   = "revised.json"
+	fileDeletions = "deletions.jsonl"
+	dirEvents     = "events"
+	dirPayloads   = "payloads"
 )
 
 const (
@@ -113,13 +115,16 @@ type DB struct {
 	traces   *traceIndex
 	known    *knownPayloads
 
+	deletions *deletions
+	doomed    *doomedPayloads
+
 	// life counts the running calls, so that Close can wait for them.
 	life struct {
 		sync.Mutex
 		running sync.WaitGroup
 		closed  bool
 	}
-	// changes is held for reading by writers and for writing by Delete, which must see every row and payload there is.
+	// changes is held for reading by writers. Who holds it for writing knows that none is under way.
 	changes sync.RWMutex
 	// observing makes the calls of the Observer one at a time.
 	observing sync.Mutex
@@ -164,6 +169,9 @@ func (db *DB) open() error {
 	if db.revised, err = openRevised(filepath.Join(db.dir, fileRevised)); err != nil {
 		return err
 	}
+	if db.deletions, err = openDeletions(filepath.Join(db.dir, fileDeletions)); err != nil {
+		return err
+	}
 	for _, name := range []string{dirEvents, dirPayloads} {
 		if err := checkWritable(filepath.Join(db.dir, name)); err != nil {
 			return err
@@ -174,11 +182,14 @@ func (db *DB) open() error {
 	db.recent = newRecent(db.cfg.RecentIDs)
 	db.traces = newTraceIndex()
 	db.known = newKnownPayloads()
-	if err := db.loadRecent(); err != nil {
-		db.closeEngines()
-		return err
+	db.doomed = newDoomedPayloads(db.known)
+	if err = db.loadRecent(); err == nil {
+		err = db.buryPending(context.Background())
 	}
-	return nil
+	if err != nil {
+		db.closeEngines()
+	}
+	return err
 }
 
 // openEngine opens one instance of the engine. It keeps a day more than we accept rows for, so that no row that

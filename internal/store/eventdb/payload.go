@@ -85,6 +85,7 @@ func (db *DB) addPayloads(b *batch, row encoded) {
 			db.counts.payloadsExpired.Add(1)
 			continue
 		}
+		db.doomed.use(keyOfPayload(b.tenant, start, p.ref.hash))
 		if !db.known.add(keyOfPayload(b.tenant, start, p.ref.hash)) {
 			db.counts.payloadsKnown.Add(1)
 			continue

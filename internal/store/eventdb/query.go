@@ -37,8 +37,11 @@ func fieldIn(name string, texts []string) string {
 
 func fieldHas(name string) string { return quote(name) + ":*" }
 
-// ofKind selects the streams of one kind: the cheapest condition there is.
-func ofKind(k store.Kind) string { return "_stream:{" + colKind + "=" + quote(string(k)) + "}" }
+// ofKind selects the streams of one kind: the cheapest condition there is. The column is asked for, too, since the
+// engine leaves an empty row where it has deleted the first one of a block.
+func ofKind(k store.Kind) string {
+	return "_stream:{" + colKind + "=" + quote(string(k)) + "} " + fieldIs(colKind, string(k))
+}
 
 // fieldsPipe limits the answer to some columns.
 func fieldsPipe(names []string) string {

@@ -1,0 +1,224 @@
+package eventdb
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// tombstone names what a Delete removes, by ids alone. Written before anything is removed and ended when all is, it
+// survives a crash in between; a backup keeps those that came after it, and its restore removes the rows again.
+type tombstone struct {
+	ID      string         `json:"id"`
+	At      time.Time      `json:"at"`
+	Project signal.Project `json:"project,omitempty"`
+	Kind    store.Kind     `json:"kind,omitempty"`
+	// Rows are row ids, Traces those that may have lost their last span.
+	Rows   []string `json:"rows,omitempty"`
+	Traces []string `json:"traces,omitempty"`
+	// Payloads are hashes by day, nanoseconds; those that no other row of the day refers to go.
+	Payloads map[string][]string `json:"payloads,omitempty"`
+	Done     bool                `json:"done,omitempty"`
+}
+
+func newTombstone(p signal.Project, k store.Kind, d *doomed, at time.Time) *tombstone {
+	t := &tombstone{
+		ID: strconv.FormatInt(time.Now().UnixNano(), 36), At: at.UTC(), Project: p, Kind: k, Rows: d.ids,
+		Traces: slices.Sorted(maps.Keys(d.traces)), Payloads: map[string][]string{},
+	}
+	for s := range d.payloads {
+		day := strconv.FormatInt(s.day, 10)
+		t.Payloads[day] = append(t.Payloads[day], s.hash)
+	}
+	return t
+}
+
+func (t *tombstone) payloads() map[int64][]string {
+	days := make(map[int64][]string, len(t.Payloads))
+	for text, hashes := range t.Payloads {
+		if day, err := strconv.ParseInt(text, 10, 64); err == nil {
+			days[day] = hashes
+		}
+	}
+	return days
+}
+
+// deletions is the file of tombstones: a line of JSON each, and a line when one is done.
+type deletions struct {
+	running sync.Mutex // one Delete at a time
+
+	mu   sync.Mutex
+	path string
+	all  []*tombstone
+}
+
+func openDeletions(path string) (*deletions, error) {
+	d := &deletions{path: path}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return d, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d.all, err = parseTombstones(text); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", store.ErrCorrupt, filepath.Base(path), err)
+	}
+	return d, nil
+}
+
+// parseTombstones reads a file of tombstones. A last line without its end was never acknowledged and is left out.
+func parseTombstones(text []byte) ([]*tombstone, error) {
+	var all []*tombstone
+	lines := bufio.NewScanner(bytes.NewReader(text[:bytes.LastIndexByte(text, '\n')+1]))
+	lines.Buffer(nil, len(text)+1)
+	for n := 1; lines.Scan(); n++ {
+		t := &tombstone{}
+		if err := json.Unmarshal(lines.Bytes(), t); err != nil || t.ID == "" {
+			return nil, fmt.Errorf("line %d is no deletion", n)
+		}
+		i := slices.IndexFunc(all, func(o *tombstone) bool { return o.ID == t.ID })
+		switch {
+		case i >= 0:
+			all[i].Done = all[i].Done || t.Done
+		case t.Kind != "":
+			all = append(all, t)
+		}
+	}
+	return all, lines.Err()
+}
+
+// add writes a tombstone down; it is on disk when add returns.
+func (d *deletions) add(t *tombstone) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.write(t); err != nil {
+		return err
+	}
+	d.all = append(d.all, t)
+	return nil
+}
+
+// done notes that nothing is left to do for a tombstone.
+func (d *deletions) done(t *tombstone) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.write(&tombstone{ID: t.ID, At: t.At, Done: true}); err != nil {
+		return err
+	}
+	t.Done = true
+	return nil
+}
+
+func (d *deletions) write(t *tombstone) error {
+	line, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	end, err := wholeLines(f)
+	if err == nil {
+		err = f.Truncate(end)
+	}
+	if err == nil {
+		_, err = f.WriteAt(append(line, '\n'), end)
+	}
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(d.path))
+}
+
+// wholeLines returns where the last whole line ends: a crash may have left a part of one behind it.
+func wholeLines(f *os.File) (int64, error) {
+	end, err := f.Seek(0, 2)
+	buf := make([]byte, 64<<10)
+	for err == nil && end > 0 {
+		start := max(0, end-int64(len(buf)))
+		part := buf[:end-start]
+		if _, err = f.ReadAt(part, start); err != nil {
+			break
+		}
+		if i := bytes.LastIndexByte(part, '\n'); i >= 0 {
+			return start + int64(i) + 1, nil
+		}
+		end = start
+	}
+	return 0, err
+}
+
+// pending returns the tombstones that are not done.
+func (d *deletions) pending() []*tombstone {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []*tombstone
+	for _, t := range d.all {
+		if !t.Done {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// forget drops the tombstones from before a time: what they name is past its retention, in every backup too.
+func (d *deletions) forget(before time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var kept []*tombstone
+	var text []byte
+	for _, t := range d.all {
+		if t.Done && t.At.Before(before) {
+			continue
+		}
+		line, err := json.Marshal(t)
+		if err != nil {
+			return err
+		}
+		kept, text = append(kept, t), append(append(text, line...), '\n')
+	}
+	if len(kept) == len(d.all) {
+		return nil
+	}
+	if err := writeFile(d.path, text); err != nil {
+		return err
+	}
+	d.all = kept
+	return nil
+}
+
+// buryPending ends the deletions that a crash interrupted or a restored backup brought along. It comes after the
+// replay of the log.
+func (db *DB) buryPending(ctx context.Context) error {
+	if err := db.deletions.forget(db.cfg.Clock().Add(-db.cfg.Retention - 2*day)); err != nil {
+		return fmt.Errorf("tidy deletions: %w", err)
+	}
+	for _, t := range db.deletions.pending() {
+		db.cfg.Logger.Info("deleting again what was deleted before", "deletion", t.ID, "at", t.At, "rows", len(t.Rows))
+		if err := db.bury(ctx, t); err != nil {
+			return fmt.Errorf("repeat a deletion: %w", err)
+		}
+	}
+	return nil
+}
+
+// forgetLog makes sure that nothing deleted is left in memory or in a log that would bring it back.
+func (db *DB) forgetLog(ctx context.Context) error {
+	return errors.Join(db.events.Persist(ctx), db.payloads.Persist(ctx))
+}
