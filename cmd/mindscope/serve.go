@@ -21,6 +21,10 @@ type serveCmd struct {
 	Memory           *bool   `help:"Keep everything in memory, nothing on disk."`
 	Retention        *string `help:"How long spans and logs are kept; 30d." placeholder:"30d"`
 	PayloadRetention *string `help:"How long prompts and other contents are kept; 7d." placeholder:"7d"`
+	Metrics          *bool   `name:"metrics.enabled" negatable:"" help:"Keep metrics in the embedded Prometheus; on."`
+	MetricsRetention *string `name:"metrics.retention" help:"How long metrics are kept; 30d." placeholder:"30d"`
+	MetricsMaxMiB    *string `name:"metrics.max-mib" help:"Disk that metrics may take in MiB; 0, no bound." placeholder:"N"`
+	PrometheusFile   *string `name:"metrics.prometheus-file" help:"A prometheus.yml whose targets are scraped." placeholder:"FILE"`
 	LogLevel         *string `name:"log.level" help:"debug, info, warn or error; info." placeholder:"LEVEL"`
 	LogFormat        *string `name:"log.format" help:"text or json; text." placeholder:"FORMAT"`
 }
@@ -48,6 +52,7 @@ func (c *serveCmd) flags() map[string]string {
 	for key, value := range map[string]*string{
 		"listen": c.Listen, "otlp.grpc": c.OTLPGRPC, "otlp.http": c.OTLPHTTP, "otlp.max_message_mib": c.MaxMessageMiB,
 		"data": c.Data, "retention": c.Retention, "payload_retention": c.PayloadRetention,
+		"metrics.retention": c.MetricsRetention, "metrics.max_mib": c.MetricsMaxMiB, "metrics.prometheus_file": c.PrometheusFile,
 		"log.level": c.LogLevel, "log.format": c.LogFormat,
 	} {
 		if value != nil {
@@ -56,6 +61,9 @@ func (c *serveCmd) flags() map[string]string {
 	}
 	if c.Memory != nil {
 		given["memory"] = strconv.FormatBool(*c.Memory)
+	}
+	if c.Metrics != nil {
+		given["metrics.enabled"] = strconv.FormatBool(*c.Metrics)
 	}
 	return given
 }

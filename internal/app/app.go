@@ -43,6 +43,7 @@ type App struct {
 	stops    []part // of the parts that run, in the order of their start
 	httpAddr string
 	receiver *otlp.Receiver
+	reloads  reloads
 }
 
 type state uint8
@@ -131,11 +132,17 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.running("store", func(context.Context) error { return events.Close() })
 	a.observeStore(events)
-	sink, err := enrich(store.NewSink(events, a.ignorePoints), a.metrics)
+	metrics, err := a.startMetrics()
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	a.serveHTTP(listener, a.routes(events))
+	sink, err := enrich(store.NewSink(events, a.points(metrics)), a.metrics)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	a.serveHTTP(listener, a.routes(events, metrics))
+	stopHangups := a.reloadOnHangup()
+	a.running("reloads", func(context.Context) error { stopHangups(); return nil })
 	return a.startReceiver(ctx, sink)
 }
 

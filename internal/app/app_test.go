@@ -171,9 +171,14 @@ func TestOwnMetrics(t *testing.T) {
 	a, _ := start(t, settings(t.TempDir()))
 	sendSpan(t, a, pcommon.TraceID{9}, time.Now())
 	md := pmetric.NewMetrics()
-	points := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty().SetEmptyGauge().DataPoints()
-	points.AppendEmpty()
-	points.AppendEmpty()
+	metrics := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics()
+	for _, ts := range []time.Time{time.Now(), time.Now().Add(time.Hour)} {
+		m := metrics.AppendEmpty()
+		m.SetName("queue.depth")
+		p := m.SetEmptyGauge().DataPoints().AppendEmpty()
+		p.SetTimestamp(pcommon.NewTimestampFromTime(ts))
+		p.SetIntValue(7)
+	}
 	body, err := pmetricotlp.NewExportRequestFromMetrics(md).MarshalProto()
 	if err != nil {
 		t.Fatal(err)
@@ -184,9 +189,11 @@ func TestOwnMetrics(t *testing.T) {
 	_, text := get(t, a, "/metrics")
 	for _, want := range []string{
 		`mindscope_received_items_total{outcome="accepted",signal="traces",transport="http"} 1`,
-		`mindscope_received_items_total{outcome="accepted",signal="metrics",transport="http"} 2`,
+		`mindscope_received_items_total{outcome="accepted",signal="metrics",transport="http"} 1`,
+		`mindscope_received_items_total{outcome="rejected",signal="metrics",transport="http"} 1`,
+		`mindscope_metrics_samples_refused_total{reason="too_new"} 1`,
 		`mindscope_receive_duration_seconds_count{result="invalid",signal="logs",transport="http"} 1`,
-		"mindscope_metric_points_ignored_total 2",
+		"prometheus_tsdb_head_series 1",
 		"mindscope_receive_inflight_requests 0",
 		"mindscope_receive_inflight_bytes 0",
 		"mindscope_store_rows ",
@@ -196,6 +203,37 @@ func TestOwnMetrics(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in /metrics", want)
 		}
+	}
+}
+
+func TestMetricsAnswerPromQL(t *testing.T) {
+	a, _ := start(t, settings(t.TempDir()))
+	md := pmetric.NewMetrics()
+	rm := md.ResourceMetrics().AppendEmpty()
+	rm.Resource().Attributes().PutStr("service.name", "writer")
+	rm.Resource().Attributes().PutStr("service.namespace", "press")
+	m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	m.SetName("queue.depth")
+	m.SetDescription("Waiting messages.")
+	p := m.SetEmptyGauge().DataPoints().AppendEmpty()
+	p.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+	p.SetIntValue(7)
+	body, err := pmetricotlp.NewExportRequestFromMetrics(md).MarshalProto()
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, http.MethodPost, "http://"+a.Addrs().OTLPHTTP+"/v1/metrics", "application/x-protobuf", body)
+	_, text := get(t, a, "/api/v1/query?query=queue_depth")
+	for _, want := range []string{`"job":"press/writer"`, `"project":"default"`, `"team":"press"`, `"7"]`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the answer has no %s: %s", want, text)
+		}
+	}
+	if _, text := get(t, a, "/api/v1/metadata"); !strings.Contains(text, `"queue_depth":[{"type":"gauge","help":"Waiting messages.","unit":""}]`) {
+		t.Errorf("metadata: %s", text)
+	}
+	if resp, text := get(t, a, "/api/v1/query?query=queue_depth%7B"); resp.StatusCode != http.StatusBadRequest || !strings.Contains(text, "parse error") {
+		t.Errorf("a broken query: %s %s", resp.Status, text)
 	}
 }
 

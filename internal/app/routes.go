@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/mindscope/mindscope/internal/api/prom"
 	apiteam "github.com/mindscope/mindscope/internal/api/team"
 	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/store"
@@ -11,9 +12,13 @@ import (
 )
 
 // routes is all that the HTTP port serves.
-func (a *App) routes(events store.Events) http.Handler {
+func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 	mux := http.NewServeMux()
 	apiteam.Register(mux, team.New(events, nil), a.build.Version)
+	if metrics != nil {
+		mux.Handle(prom.Prefix+"/", metrics.api)
+	}
+	mux.HandleFunc("POST /-/reload", a.reloadRoute)
 	mux.HandleFunc("/api/", noAPI)
 	mux.Handle("GET /metrics", a.metrics.Handler())
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {

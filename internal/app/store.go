@@ -32,6 +32,14 @@ func (a *App) observeStore(events store.Events) {
 	})
 }
 
+// points returns what takes metrics.
+func (a *App) points(m *metricsPart) func(context.Context, signal.Project, pmetric.Metrics) (signal.Rejected, error) {
+	if m == nil {
+		return a.ignorePoints
+	}
+	return m.db.Points
+}
+
 // ignorePoints takes metrics without keeping them.
 func (a *App) ignorePoints(_ context.Context, _ signal.Project, md pmetric.Metrics) (signal.Rejected, error) {
 	a.metrics.PointsIgnored(md.DataPointCount())

@@ -23,6 +23,7 @@ type Config struct {
 	// Retention is how long spans and logs are kept, PayloadRetention the same for prompts and other contents.
 	Retention, PayloadRetention time.Duration
 	Log                         Log
+	Metrics                     Metrics
 }
 
 // OTLP is where telemetry is taken.
@@ -51,6 +52,7 @@ func Default(getenv func(string) string) Config {
 		Retention:        30 * day,
 		PayloadRetention: 7 * day,
 		Log:              Log{Level: slog.LevelInfo, Format: "text"},
+		Metrics:          Metrics{Enabled: true, Retention: 30 * day},
 	}
 }
 

@@ -75,6 +75,11 @@ payload_retention: 36h
 log:
   level: warn
   format: json
+metrics:
+  enabled: false
+  retention: 90d
+  max_mib: 512
+  prometheus_file: prometheus.yml
 `)
 	got, err := Load(Sources{
 		File:   file,
@@ -87,7 +92,8 @@ log:
 	want := Config{
 		Listen: "127.0.0.1:1", OTLP: OTLP{GRPC: "127.0.0.1:2", HTTP: "127.0.0.1:33", MaxMessageMiB: 16},
 		Data: "from-flag", Retention: 2 * 365 * day, PayloadRetention: 36 * time.Hour,
-		Log: Log{Level: slog.LevelWarn, Format: "json"},
+		Log:     Log{Level: slog.LevelWarn, Format: "json"},
+		Metrics: Metrics{Retention: 90 * day, MaxMiB: 512, PrometheusFile: "prometheus.yml"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -23,6 +23,10 @@ type setting struct {
 
 // settings returns all keys in the order in which problems are reported.
 func settings() []setting {
+	return append(baseSettings(), metricSettings()...)
+}
+
+func baseSettings() []setting {
 	return []setting{
 		address("listen", func(c *Config) *string { return &c.Listen }),
 		address("otlp.grpc", func(c *Config) *string { return &c.OTLP.GRPC }),

@@ -77,6 +77,12 @@ func (m *Metrics) outcome(r Request, outcome string, n int64) {
 // PointsIgnored counts metric points that are not kept.
 func (m *Metrics) PointsIgnored(n int) { m.points.Add(float64(n)) }
 
+// Registerer takes the metrics of libraries.
+func (m *Metrics) Registerer() prometheus.Registerer { return m.registry }
+
+// Gatherer gives all metrics.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
 // Gauge adds a figure that f reads at each scrape.
 func (m *Metrics) Gauge(name, help string, f func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))

@@ -1,0 +1,133 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	promconfig "github.com/prometheus/prometheus/config"
+
+	"github.com/mindscope/mindscope/internal/api/prom"
+	"github.com/mindscope/mindscope/internal/config"
+	"github.com/mindscope/mindscope/internal/query/promql"
+	"github.com/mindscope/mindscope/internal/receive/scrape"
+	"github.com/mindscope/mindscope/internal/self"
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store/metricdb"
+)
+
+// queryTimeout ends a PromQL query.
+const queryTimeout = 2 * time.Minute
+
+// metricsPart is Prometheus inside: database, engine, scrapes and API.
+type metricsPart struct {
+	db  *metricdb.DB
+	api http.Handler
+	// inForce is the prometheus.yml that was read last.
+	inForce atomic.Pointer[promconfig.Config]
+}
+
+// startMetrics opens the metrics and starts what fills them. It returns nil when they are switched off.
+func (a *App) startMetrics() (*metricsPart, error) {
+	if !a.cfg.Metrics.Enabled {
+		return nil, nil //nolint:nilnil // no part is what was asked for
+	}
+	m := &metricsPart{}
+	read, err := readPrometheusFile(a.cfg.Metrics.PrometheusFile, a.log)
+	if err != nil {
+		return nil, err
+	}
+	m.inForce.Store(read)
+	if err := a.openMetrics(m); err != nil {
+		return nil, err
+	}
+	scrapes, err := scrape.Start(scrape.Config{
+		To: m.db.FromSenders(), Logger: self.Quieter(a.log), Registerer: a.metrics.Registerer(), Failed: a.fail,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.running("scrapes", func(context.Context) error { scrapes.Stop(); return nil })
+	if err := scrapes.Apply(read); err != nil {
+		return nil, err
+	}
+	a.onReload("prometheus.yml", func() error {
+		read, err := readPrometheusFile(a.cfg.Metrics.PrometheusFile, a.log)
+		if err != nil {
+			return err
+		}
+		if err := scrapes.Apply(read); err != nil {
+			return err
+		}
+		m.inForce.Store(read)
+		return nil
+	})
+	m.api = a.promAPI(m, scrapes)
+	return m, nil
+}
+
+// openMetrics opens the database in the data folder; without one, in a folder that goes with the process.
+func (a *App) openMetrics(m *metricsPart) error {
+	dir, remove := filepath.Join(a.cfg.Data, "metrics"), func() error { return nil }
+	if a.cfg.Memory {
+		temporary, err := os.MkdirTemp("", "mindscope-metrics-")
+		if err != nil {
+			return fmt.Errorf("make folder of metrics: %w", err)
+		}
+		dir, remove = temporary, func() error { return os.RemoveAll(temporary) }
+	}
+	db, err := metricdb.Open(dir, metricdb.Config{
+		Retention: a.cfg.Metrics.Retention, MaxBytes: int64(a.cfg.Metrics.MaxMiB) << 20,
+		Logger: self.Quieter(a.log.With("component", "metricdb")), Registerer: a.metrics.Registerer(),
+	})
+	if err != nil {
+		return errors.Join(err, remove())
+	}
+	m.db = db
+	a.running("metrics", func(context.Context) error { return errors.Join(db.Close(), remove()) })
+	return nil
+}
+
+func (a *App) promAPI(m *metricsPart, scrapes *scrape.Manager) http.Handler {
+	engine := promql.NewEngine(promql.Config{
+		Timeout: queryTimeout, Logger: a.log.With("component", "promql"), Registerer: a.metrics.Registerer(),
+		Interval: func() time.Duration { return time.Duration(m.inForce.Load().GlobalConfig.EvaluationInterval) },
+	})
+	return prom.Handler(prom.Config{
+		Engine: engine, Parser: promql.NewParser(), Lookback: promql.Lookback, QueryTimeout: queryTimeout,
+		Queryable: m.db.Queryable(), Exemplars: m.db.Exemplars(), Write: m.db.FromSenders(), Points: m.db.Points, Admin: m.db.Admin(),
+		Families: func() map[string]prom.Family {
+			families := map[string]prom.Family{}
+			for name, f := range m.db.Families() {
+				families[name] = prom.Family(f)
+			}
+			return families
+		},
+		Scrapes:    scrapes,
+		PromConfig: func() promconfig.Config { return *m.inForce.Load() },
+		Retention:  config.FormatDuration(a.cfg.Metrics.Retention),
+		Version:    a.build.Version,
+		Gatherer:   a.metrics.Gatherer(), Registerer: a.metrics.Registerer(),
+		Logger:  a.log.With("component", "prometheus api"),
+		Started: time.Now(), Reloaded: a.reloaded,
+	})
+}
+
+// readPrometheusFile reads a prometheus.yml; without a path it returns Prometheus' defaults.
+func readPrometheusFile(path string, log *slog.Logger) (*promconfig.Config, error) {
+	if path == "" {
+		return promconfig.Load("", log)
+	}
+	cfg, err := promconfig.LoadFile(path, false, log)
+	if err != nil {
+		return nil, signal.WithHint(fmt.Errorf("read %s: %w", path, err),
+			"the file is a normal prometheus.yml; targets can be named by static_configs, file_sd_configs, dns_sd_configs and http_sd_configs")
+	}
+	return cfg, nil
+}

@@ -1,0 +1,128 @@
+// Package scrape collects metrics from targets, with Prometheus' own scrape and discovery managers and the
+// scrape_configs of a prometheus.yml. Targets are found by static lists, files, DNS and HTTP; the ways that are bound to
+// one cloud are not built in.
+package scrape
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery"
+	_ "github.com/prometheus/prometheus/discovery/dns"  // dns_sd_configs
+	_ "github.com/prometheus/prometheus/discovery/file" // file_sd_configs
+	_ "github.com/prometheus/prometheus/discovery/http" // http_sd_configs
+	"github.com/prometheus/prometheus/model/relabel"
+	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage"
+)
+
+// Manager scrapes targets until Stop. Its embedded manager answers which targets there are.
+type Manager struct {
+	*scrape.Manager
+
+	discovery *discovery.Manager
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+	failed    func(error)
+}
+
+// Config is what a Manager works with.
+type Config struct {
+	// To takes the samples.
+	To storage.AppendableV2
+	// Logger is told of targets that can't be scraped; nil is silent.
+	Logger *slog.Logger
+	// Registerer takes the managers' own metrics.
+	Registerer prometheus.Registerer
+	// Failed is called when a manager ends by itself.
+	Failed func(error)
+}
+
+// Start returns a Manager that scrapes nothing yet; Apply gives it targets.
+func Start(cfg Config) (*Manager, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Registerer == nil {
+		cfg.Registerer = prometheus.NewRegistry()
+	}
+	if cfg.Failed == nil {
+		cfg.Failed = func(error) {}
+	}
+	metrics, err := discovery.CreateAndRegisterSDMetrics(cfg.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics of discovery: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	m := &Manager{cancel: cancel, failed: cfg.Failed}
+	m.discovery = discovery.NewManager(ctx, cfg.Logger.With("component", "discovery"), cfg.Registerer, metrics, discovery.Name("scrape"))
+	if m.discovery == nil {
+		cancel()
+		return nil, errors.New("make discovery: its metrics can't be registered")
+	}
+	// Descriptions must come with every sample: the store keeps them for /api/v1/metadata.
+	m.Manager, err = scrape.NewManager(&scrape.Options{AppendMetadata: true}, cfg.Logger.With("component", "scrape"), nil, nil, cfg.To, cfg.Registerer)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("make scrapes: %w", err)
+	}
+	m.running.Go(func() { m.report("discovery", m.discovery.Run()) })
+	m.running.Go(func() { m.report("scrapes", m.Run(m.discovery.SyncCh())) })
+	return m, nil
+}
+
+func (m *Manager) report(what string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		m.failed(fmt.Errorf("run %s: %w", what, err))
+	}
+}
+
+// Apply makes cfg's scrape_configs the ones in force. After an error those before stay.
+func (m *Manager) Apply(cfg *config.Config) error {
+	scrapes, err := cfg.GetScrapeConfigs()
+	if err != nil {
+		return fmt.Errorf("read scrape_configs: %w", err)
+	}
+	whole := *cfg
+	whole.ScrapeConfigs, whole.ScrapeConfigFiles = scrapes, nil
+	discoveries := make(map[string]discovery.Configs, len(scrapes))
+	for _, s := range scrapes {
+		labelTarget(s)
+		discoveries[s.JobName] = s.ServiceDiscoveryConfigs
+	}
+	if err := m.ApplyConfig(&whole); err != nil {
+		return fmt.Errorf("apply scrape_configs: %w", err)
+	}
+	if err := m.discovery.ApplyConfig(discoveries); err != nil {
+		return fmt.Errorf("apply service discovery: %w", err)
+	}
+	return nil
+}
+
+// labelTarget gives the targets that have no label project or team the default one: every series carries both.
+func labelTarget(s *config.ScrapeConfig) {
+	for _, name := range []string{"project", "team"} {
+		for _, r := range s.RelabelConfigs {
+			if r.TargetLabel == name && r.Action == relabel.Replace && r.Replacement == "default" && r.Regex.String() == relabel.MustNewRegexp("").String() {
+				return // a reload of the same structure
+			}
+		}
+		s.RelabelConfigs = append(s.RelabelConfigs, &relabel.Config{
+			SourceLabels: model.LabelNames{model.LabelName(name)}, Separator: ";", Regex: relabel.MustNewRegexp(""),
+			TargetLabel: name, Replacement: "default", Action: relabel.Replace, NameValidationScheme: model.UTF8Validation,
+		})
+	}
+}
+
+// Stop ends all scrapes and waits for them.
+func (m *Manager) Stop() {
+	m.cancel()
+	m.Manager.Stop()
+	m.running.Wait()
+}
