@@ -22,8 +22,12 @@ type Config struct {
 	Memory bool
 	// Retention is how long spans and logs are kept, PayloadRetention the same for prompts and other contents.
 	Retention, PayloadRetention time.Duration
-	Log                         Log
-	Metrics                     Metrics
+	// Prices is a YAML file with prices of one's own, which go before the built-in table; "" is none.
+	Prices  string
+	Redact  Redact
+	Capture Capture
+	Log     Log
+	Metrics Metrics
 }
 
 // OTLP is where telemetry is taken.
@@ -51,6 +55,8 @@ func Default(getenv func(string) string) Config {
 		Data:             dataDir(getenv),
 		Retention:        30 * day,
 		PayloadRetention: 7 * day,
+		Redact:           Redact{Mode: "mask", Credentials: true},
+		Capture:          Capture{Default: "all"},
 		Log:              Log{Level: slog.LevelInfo, Format: "text"},
 		Metrics:          Metrics{Enabled: true, Retention: 30 * day},
 	}

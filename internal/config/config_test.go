@@ -92,6 +92,7 @@ metrics:
 	want := Config{
 		Listen: "127.0.0.1:1", OTLP: OTLP{GRPC: "127.0.0.1:2", HTTP: "127.0.0.1:33", MaxMessageMiB: 16},
 		Data: "from-flag", Retention: 2 * 365 * day, PayloadRetention: 36 * time.Hour,
+		Redact: Redact{Mode: "mask", Credentials: true}, Capture: Capture{Default: "all"},
 		Log:     Log{Level: slog.LevelWarn, Format: "json"},
 		Metrics: Metrics{Retention: 90 * day, MaxMiB: 512, PrometheusFile: "prometheus.yml"},
 	}

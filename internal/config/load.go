@@ -69,7 +69,7 @@ func Load(s Sources) (Config, error) {
 		}
 	}
 	for _, k := range l.settings {
-		if v := s.Getenv(EnvName(k.key)); v != "" {
+		if v := s.Getenv(EnvName(k.key)); v != "" && k.setNamed == nil {
 			l.set(k.key, v, EnvName(k.key))
 		}
 	}
@@ -99,6 +99,9 @@ func (c Config) Validate() error {
 func (c Config) problems(where map[string]string) Problems {
 	var all Problems
 	for _, k := range settings() {
+		if k.setNamed != nil {
+			continue // checked when they are set
+		}
 		if broken := k.check(&c); broken != "" {
 			all = append(all, Problem{Key: k.key, Value: k.text(&c), Rule: "must be " + broken, Where: where[k.key]})
 		}
@@ -115,7 +118,7 @@ type loader struct {
 
 func (l *loader) set(key, value, where string) {
 	for _, k := range l.settings {
-		if k.key != key {
+		if k.key != key || k.setNamed != nil {
 			continue
 		}
 		l.where[key] = where
@@ -124,7 +127,7 @@ func (l *loader) set(key, value, where string) {
 		}
 		return
 	}
-	l.problems = append(l.problems, Problem{Key: key, Value: value, Rule: "there is no such setting" + l.suggest(key), Where: where})
+	l.problems = append(l.problems, Problem{Key: key, Value: value, Rule: l.shape(key), Where: where})
 }
 
 // suggest names the key that was probably meant.
@@ -170,8 +173,12 @@ func (l *loader) mapping(path, prefix string, m *yaml.Node) {
 		switch {
 		case seen[key]:
 			l.problems = append(l.problems, Problem{Key: key, Value: value.Value, Rule: "is set twice", Where: where})
+		case value.Kind == yaml.MappingNode && l.find(key).setNamed != nil:
+			l.named(path, key, value)
 		case value.Kind == yaml.MappingNode && l.isSection(key):
 			l.mapping(path, key+".", value)
+		case value.Kind == yaml.SequenceNode && l.find(key).list:
+			l.sequence(key, where, value)
 		case value.Kind == yaml.ScalarNode && !isNull(value):
 			l.set(key, value.Value, where)
 		case l.isSection(key) && isNull(value): // a section whose lines are all comments
@@ -182,12 +189,62 @@ func (l *loader) mapping(path, prefix string, m *yaml.Node) {
 	}
 }
 
-// shape tells what the value of key should have looked like.
-func (l *loader) shape(key string) string {
+// find returns the setting of a key, the zero setting when there is none.
+func (l *loader) find(key string) setting {
 	for _, k := range l.settings {
 		if k.key == key {
-			return "must be a single value"
+			return k
 		}
+	}
+	return setting{}
+}
+
+// sequence reads a list of texts.
+func (l *loader) sequence(key, where string, n *yaml.Node) {
+	texts := make([]string, 0, len(n.Content))
+	for _, item := range n.Content {
+		if item.Kind != yaml.ScalarNode {
+			l.problems = append(l.problems, Problem{Key: key, Rule: "must be a list of texts", Where: where})
+			return
+		}
+		texts = append(texts, item.Value)
+	}
+	l.set(key, strings.Join(texts, ","), where)
+}
+
+// named reads a mapping of free names.
+func (l *loader) named(path, key string, m *yaml.Node) {
+	k := l.find(key)
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		name, value := m.Content[i], m.Content[i+1]
+		p := Problem{Key: key + "." + name.Value, Value: value.Value, Where: fmt.Sprintf("%s, line %d", path, name.Line)}
+		switch {
+		case seen[name.Value]:
+			p.Rule = "is set twice"
+		case value.Kind != yaml.ScalarNode:
+			p.Rule = "must be a single value"
+		default:
+			if err := k.setNamed(&l.cfg, name.Value, value.Value); err != nil {
+				p.Rule = "must be " + err.Error()
+			}
+		}
+		if p.Rule != "" {
+			l.problems = append(l.problems, p)
+		}
+		seen[name.Value] = true
+	}
+}
+
+// shape tells what the value of key should have looked like.
+func (l *loader) shape(key string) string {
+	switch k := l.find(key); {
+	case k.setNamed != nil:
+		return "must be a mapping of names"
+	case k.list:
+		return "must be a list of texts"
+	case k.key != "":
+		return "must be a single value"
 	}
 	return "there is no such setting" + l.suggest(key)
 }

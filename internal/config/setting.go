@@ -19,14 +19,18 @@ type setting struct {
 	check func(c *Config) (rule string)
 	// text is the value as a person would write it.
 	text func(c *Config) string
+	// list takes a YAML sequence too; set gets its texts with commas between them.
+	list bool
+	// setNamed, in place of all others, reads a mapping of names that are free; only the file can hold one.
+	setNamed func(c *Config, name, text string) error
 }
 
 // settings returns all keys in the order in which problems are reported.
 func settings() []setting {
-	return append(baseSettings(), metricSettings()...)
+	return slices.Concat(serverSettings(), enrichSettings(), logSettings(), metricSettings())
 }
 
-func baseSettings() []setting {
+func serverSettings() []setting {
 	return []setting{
 		address("listen", func(c *Config) *string { return &c.Listen }),
 		address("otlp.grpc", func(c *Config) *string { return &c.OTLP.GRPC }),
@@ -70,6 +74,11 @@ func baseSettings() []setting {
 			},
 			text: func(c *Config) string { return FormatDuration(c.PayloadRetention) },
 		},
+	}
+}
+
+func logSettings() []setting {
+	return []setting{
 		{
 			key: "log.level",
 			set: func(c *Config, s string) error {

@@ -235,6 +235,10 @@ const (
 	MindscopeCostSource = "mindscope.cost_source"
 	// MindscopePriceVersion: version of the price book
 	MindscopePriceVersion = "mindscope.price_version"
+	// MindscopeCostParts: the cost by bucket of tokens, JSON in pico-dollars
+	MindscopeCostParts = "mindscope.cost_parts"
+	// MindscopeCapture: the content policy that took content off the span or record
+	MindscopeCapture = "mindscope.capture"
 )
 
 // Names of log events.

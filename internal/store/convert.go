@@ -69,7 +69,8 @@ func isColumn(name string) bool {
 	case FieldTeam, FieldTaskID, FieldTaskType, FieldTaskProvisional, FieldAgent, FieldOperation, FieldConversation,
 		FieldUser, FieldTool, FieldProvider, FieldModel, FieldQuality, FieldDialect,
 		FieldTokensInput, FieldTokensCacheRead, FieldTokensCacheWrite5m, FieldTokensCacheWrite1h, FieldTokensOutput,
-		FieldTokensReasoning, FieldCostMicro, FieldCostRest, FieldCostSource, FieldPriceVersion:
+		FieldTokensReasoning, FieldCostMicro, FieldCostRest, FieldCostSource, FieldPriceVersion, FieldCostParts,
+		FieldCapture:
 		return true
 	}
 	return false

@@ -89,6 +89,10 @@ const (
 	FieldCostRest     = "cost_rest_pico_usd"
 	FieldCostSource   = "cost_source" // prices, provider
 	FieldPriceVersion = "price_version"
+	FieldCostParts    = "cost_parts" // JSON: pico-dollars by bucket of tokens
+
+	// FieldCapture names the content policy that took content off the row: metadata, failed-only.
+	FieldCapture = "capture"
 )
 
 // Field is one named value of a row.

@@ -23,7 +23,7 @@ type Book struct {
 	overrides []override
 
 	// found keeps the answers of look-ups; senders choose the names, so it is bounded.
-	found sync.Map // lookupKey → *model (nil: none)
+	found sync.Map // lookupKey → *finding
 	size  atomic.Int64
 }
 
@@ -102,43 +102,77 @@ func (b *Book) Version() string { return b.version }
 // Quote is the answer to a question for a price.
 type Quote struct {
 	Parts
-	// Provider and Model are the table's own names of what was priced.
+	// Provider and Model are the book's own names of what was priced.
 	Provider, Model string
+	// Own: the price is an override.
+	Own bool
 }
 
 // Price returns what a call costs. It returns false when the book does not know the model at that time.
 func (b *Book) Price(providerName, modelName string, at time.Time, u Usage) (Quote, bool) {
-	for i := range b.overrides {
-		o := &b.overrides[i]
-		if o.applies(providerName, modelName, at) {
+	f := b.find(providerName, modelName)
+	for _, o := range f.overrides {
+		if o.holds(at) {
 			parts, ok := o.prices.cost(u)
-			return Quote{Parts: parts, Provider: o.provider, Model: o.name}, ok
+			return Quote{Parts: parts, Provider: o.provider, Model: o.name, Own: true}, ok
 		}
 	}
-	m := b.lookup(providerName, modelName)
-	if m == nil {
+	return f.table(at, u)
+}
+
+// TablePrice is Price without the overrides.
+func (b *Book) TablePrice(providerName, modelName string, at time.Time, u Usage) (Quote, bool) {
+	return b.find(providerName, modelName).table(at, u)
+}
+
+// finding is what the book has under a name.
+type finding struct {
+	model     *model // nil: none
+	overrides []*override
+}
+
+func (f *finding) table(at time.Time, u Usage) (Quote, bool) {
+	if f.model == nil {
 		return Quote{}, false
 	}
-	p := m.Prices.at(at)
+	p := f.model.Prices.at(at)
 	if p == nil {
 		return Quote{}, false
 	}
 	parts, ok := p.cost(u)
-	return Quote{Parts: parts, Provider: m.provider, Model: m.ID}, ok
+	return Quote{Parts: parts, Provider: f.model.provider, Model: f.model.ID}, ok
 }
 
-func (b *Book) lookup(providerName, modelName string) *model {
+func (b *Book) find(providerName, modelName string) *finding {
 	key := lookupKey{providerName, modelName}
-	if m, ok := b.found.Load(key); ok {
-		return m.(*model)
+	if f, ok := b.found.Load(key); ok {
+		return f.(*finding)
 	}
-	m := b.search(providerName, modelName)
+	f := &finding{model: b.search(providerName, modelName), overrides: b.own(providerName, modelName)}
 	if b.size.Load() < maxFound {
-		if _, loaded := b.found.LoadOrStore(key, m); !loaded {
+		if _, loaded := b.found.LoadOrStore(key, f); !loaded {
 			b.size.Add(1)
 		}
 	}
-	return m
+	return f
+}
+
+// own returns the overrides for a name, in the order of the file.
+func (b *Book) own(providerName, modelName string) []*override {
+	if modelName == "" {
+		return nil
+	}
+	providers, names := []string{strings.ToLower(providerName)}, spellings(modelName)
+	if p := b.provider(providerName); p != nil {
+		providers = append(providers, p.ID)
+	}
+	var list []*override
+	for i := range b.overrides {
+		if o := &b.overrides[i]; o.named(providers, names) {
+			list = append(list, o)
+		}
+	}
+	return list
 }
 
 // search resolves names: the provider that is named, the one in front of the model's name, the one whose models have such
@@ -187,6 +221,11 @@ func spellings(name string) []string {
 	}
 	if rest, ok := strings.CutPrefix(name, "models/"); ok {
 		list = append(list, rest)
+	}
+	if rest, ok := strings.CutPrefix(name, "gpt://"); ok { // gpt://folder/yandexgpt-lite/latest
+		if _, model, ok := strings.Cut(rest, "/"); ok {
+			list = append(list, model)
+		}
 	}
 	if lower := strings.ToLower(list[len(list)-1]); lower != list[len(list)-1] {
 		list = append(list, lower)

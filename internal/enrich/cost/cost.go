@@ -9,6 +9,7 @@ package cost
 import (
 	"context"
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,9 @@ type Sink struct {
 
 // maxMissed bounds the models whose misses are counted by name; the rest is counted as other.
 const maxMissed = 1000
+
+// maxTokens bounds the tokens of one bucket of one call; more is a sender's mistake.
+const maxTokens = 1_000_000_000_000
 
 // otherModels counts the misses of models that are too many.
 const otherModels = "other"
@@ -114,7 +118,9 @@ type call struct {
 
 	usage    Usage
 	hasUsage bool
-	reported bool
+	// plausible: no count is negative or beyond all reason, so that no sum of them overflows.
+	plausible bool
+	reported  bool
 }
 
 func (s *Sink) price(book *Book, attrs pcommon.Map, at time.Time) {
@@ -122,7 +128,7 @@ func (s *Sink) price(book *Book, attrs pcommon.Map, at time.Time) {
 	if c.reported || c.operation == "" {
 		return
 	}
-	if !c.hasUsage {
+	if !c.hasUsage || !c.plausible {
 		if inference(c.operation) {
 			s.miss(c.model)
 		}
@@ -139,10 +145,13 @@ func (s *Sink) price(book *Book, attrs pcommon.Map, at time.Time) {
 		return
 	}
 	micro, rest := q.Total().Micro()
+	attrs.EnsureCapacity(attrs.Len() + 5)
 	attrs.PutInt(conv.MindscopeCostMicroUSD, micro)
 	attrs.PutInt(conv.MindscopeCostRestPicoUSD, rest)
 	attrs.PutStr(conv.MindscopeCostSource, SourcePrices)
 	attrs.PutStr(conv.MindscopePriceVersion, book.version)
+	var buf [192]byte
+	attrs.PutStr(conv.MindscopeCostParts, string(q.appendJSON(buf[:0])))
 	s.priced.Add(1)
 }
 
@@ -155,9 +164,17 @@ func inference(operation string) bool {
 }
 
 func read(attrs pcommon.Map) call {
-	var c call
+	c := call{plausible: true}
 	var input, cacheRead, write5m, write1h, output, reasoning int64
+	count := func(v pcommon.Value) int64 {
+		n := v.Int()
+		c.plausible = c.plausible && n >= 0 && n <= maxTokens
+		return n
+	}
 	for k, v := range attrs.All() {
+		if !strings.HasPrefix(k, "mindscope.") && k != conv.GenAIRequestModel {
+			continue
+		}
 		switch k {
 		case conv.MindscopeOperation:
 			c.operation = v.Str()
@@ -170,17 +187,17 @@ func read(attrs pcommon.Map) call {
 		case conv.MindscopeCostMicroUSD:
 			c.reported = true
 		case conv.MindscopeTokensInput:
-			input, c.hasUsage = v.Int(), true
+			input, c.hasUsage = count(v), true
 		case conv.MindscopeTokensOutput:
-			output, c.hasUsage = v.Int(), true
+			output, c.hasUsage = count(v), true
 		case conv.MindscopeTokensCacheRead:
-			cacheRead = v.Int()
+			cacheRead = count(v)
 		case conv.MindscopeTokensCacheWrite5m:
-			write5m = v.Int()
+			write5m = count(v)
 		case conv.MindscopeTokensCacheWrite1h:
-			write1h = v.Int()
+			write1h = count(v)
 		case conv.MindscopeTokensReasoning:
-			reasoning = v.Int()
+			reasoning = count(v)
 		}
 	}
 	c.usage = Usage{

@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"math/bits"
 	"strconv"
+	"strings"
 )
 
 // Pico is an amount of money in pico-dollars, 10⁻¹² $.
@@ -38,9 +39,6 @@ type rate int64
 type amount struct{ hi, lo uint64 }
 
 func (a *amount) add(tokens int64, r rate) {
-	if tokens <= 0 || r <= 0 {
-		return
-	}
 	hi, lo := bits.Mul64(uint64(tokens), uint64(r))
 	var carry uint64
 	a.lo, carry = bits.Add64(a.lo, lo, 0)
@@ -63,11 +61,41 @@ func (a amount) pico() (Pico, bool) {
 	return Pico(q), true
 }
 
+// sum adds up exact amounts and hands out their parts in whole pico-dollars: each part is the growth of the rounded sum,
+// so that the parts add up to the rounded total.
+type sum struct {
+	exact   amount
+	rounded Pico
+	beyond  bool
+}
+
+func (s *sum) add(part *Pico, tokens int64, r rate) {
+	if tokens <= 0 || r <= 0 {
+		return
+	}
+	s.exact.add(tokens, r)
+	now, ok := s.exact.pico()
+	if !ok {
+		s.beyond = true
+		return
+	}
+	*part += now - s.rounded
+	s.rounded = now
+}
+
 var errPrice = errors.New("a price is a number from 0 to 1000000")
+
+// rational reads a decimal number. Fractions and huge exponents, which big.Rat takes too, are none.
+func rational(text string) (*big.Rat, bool) {
+	if len(text) > 40 || strings.ContainsAny(text, "/eEpPxX_") {
+		return nil, false
+	}
+	return new(big.Rat).SetString(text)
+}
 
 // parseRate reads dollars per million tokens.
 func parseRate(text string, perMillion, dollars *big.Rat) (rate, error) {
-	n, ok := new(big.Rat).SetString(text)
+	n, ok := rational(text)
 	if !ok || n.Sign() < 0 || n.Cmp(big.NewRat(1e6, 1)) > 0 {
 		return 0, errPrice
 	}

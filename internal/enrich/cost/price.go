@@ -3,6 +3,7 @@ package cost
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -17,11 +18,46 @@ type Usage struct {
 	CacheReadAudio, CacheReadImage, CacheReadVideo int64
 }
 
-// Parts is what a call costs, by side. Fixed is what does not depend on tokens.
-type Parts struct{ Input, Output, Fixed Pico }
+// Parts is what a call costs, by bucket of tokens. Request is what does not depend on tokens. The parts add up to the
+// exact total, rounded once to a pico-dollar.
+type Parts struct {
+	Uncached, CacheRead, CacheWrite5m, CacheWrite1h Pico
+	Visible, Reasoning                              Pico
+	Request                                         Pico
+}
+
+// Input returns the cost of all that went in.
+func (p Parts) Input() Pico { return p.Uncached + p.CacheRead + p.CacheWrite5m + p.CacheWrite1h }
+
+// Output returns the cost of all that came out.
+func (p Parts) Output() Pico { return p.Visible + p.Reasoning }
 
 // Total returns the sum of the parts.
-func (p Parts) Total() Pico { return p.Input + p.Output + p.Fixed }
+func (p Parts) Total() Pico { return p.Input() + p.Output() + p.Request }
+
+// appendJSON appends the parts that are not 0 as a JSON object in pico-dollars: {"input":2500000,"output":8120000}.
+func (p Parts) appendJSON(b []byte) []byte {
+	b = append(b, '{')
+	for _, part := range [...]struct {
+		name string
+		pico Pico
+	}{
+		{"input", p.Uncached}, {"cache_read", p.CacheRead}, {"cache_write_5m", p.CacheWrite5m}, {"cache_write_1h", p.CacheWrite1h},
+		{"output", p.Visible}, {"reasoning", p.Reasoning}, {"request", p.Request},
+	} {
+		if part.pico == 0 {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(b, part.name...)
+		b = append(b, `":`...)
+		b = strconv.AppendInt(b, int64(part.pico), 10)
+	}
+	return append(b, '}')
+}
 
 // tier is a price from a number of input tokens on. It holds for all tokens of the call.
 type tier struct {
@@ -100,66 +136,83 @@ type prices struct {
 
 // cost prices a call. It returns false when the amounts are beyond all reason.
 func (p *prices) cost(u Usage) (Parts, bool) {
-	var in, out, fixed amount
+	var parts Parts
+	var in, out, fixed sum
+	p.input(u, &parts, &in)
+	p.output(u, &parts, &out)
+	// Requests are priced by the thousand, tokens by the million.
+	fixed.add(&parts.Request, 1000, p.Requests.base)
+	return parts, !in.beyond && !out.beyond && !fixed.beyond
+}
+
+// input prices what went in. Each price takes its tokens out of the input as far as there is input left; what has no
+// price of its own goes by the input's.
+func (p *prices) input(u Usage, parts *Parts, in *sum) {
 	rest := u.Input
-	// take prices part of the input by itself, as far as there is input left.
-	take := func(tokens int64, t *tiered) {
-		tokens = min(tokens, rest)
-		rest -= max(tokens, 0)
-		in.add(tokens, t.at(u.Input))
+	take := func(part *Pico, tokens int64, t *tiered) {
+		tokens = max(min(tokens, rest), 0)
+		rest -= tokens
+		in.add(part, tokens, t.at(u.Input))
 	}
 	cacheRead := u.CacheRead
-	for _, m := range []struct {
+	none := tiered{}
+	for _, m := range [...]struct {
 		cached, all          int64
 		cachedPrice, ownWord *tiered
 	}{
 		{u.CacheReadAudio, u.InputAudio, &p.CacheReadAudio, &p.InputAudio},
 		{u.CacheReadImage, u.InputImage, &p.CacheReadImage, &p.InputImage},
-		{u.CacheReadVideo, u.InputVideo, &tiered{}, &p.InputVideo},
+		{u.CacheReadVideo, u.InputVideo, &none, &p.InputVideo},
 	} {
 		if m.cachedPrice.set {
-			take(m.cached, m.cachedPrice)
+			take(&parts.CacheRead, m.cached, m.cachedPrice)
 			cacheRead -= m.cached
 		}
 		if m.ownWord.set {
 			// Cached tokens without a price of their own kind go by the cache's price below.
-			take(m.all-m.cached, m.ownWord)
+			take(&parts.Uncached, m.all-m.cached, m.ownWord)
 		}
 	}
 	if p.CacheRead.set {
-		take(cacheRead, &p.CacheRead)
+		take(&parts.CacheRead, cacheRead, &p.CacheRead)
 	}
-	long, short := u.CacheWrite1h, u.CacheWrite-u.CacheWrite1h
-	if p.CacheWrite1h.set {
-		take(long, &p.CacheWrite1h)
-	} else {
-		short += long
+	switch {
+	case p.CacheWrite1h.set:
+		take(&parts.CacheWrite1h, u.CacheWrite1h, &p.CacheWrite1h)
+	case p.CacheWrite.set:
+		take(&parts.CacheWrite1h, u.CacheWrite1h, &p.CacheWrite)
 	}
 	if p.CacheWrite.set {
-		take(short, &p.CacheWrite)
+		take(&parts.CacheWrite5m, u.CacheWrite-u.CacheWrite1h, &p.CacheWrite)
 	}
-	take(rest, &p.Input)
+	take(&parts.Uncached, rest, &p.Input)
+}
 
-	visible := u.Output
-	for _, m := range []struct {
+// output prices what came out.
+func (p *prices) output(u Usage, parts *Parts, out *sum) {
+	rest := u.Output
+	for _, m := range [...]struct {
 		tokens int64
 		price  *tiered
-	}{{u.OutputAudio, &p.OutputAudio}, {u.OutputImage, &p.OutputImage}, {u.OutputVideo, &p.OutputVideo}, {u.Reasoning, &p.Reasoning}} {
+		part   *Pico
+	}{
+		{u.OutputAudio, &p.OutputAudio, &parts.Visible},
+		{u.OutputImage, &p.OutputImage, &parts.Visible},
+		{u.OutputVideo, &p.OutputVideo, &parts.Visible},
+		{u.Reasoning, &p.Reasoning, &parts.Reasoning},
+	} {
 		if m.price.set {
-			n := min(m.tokens, visible)
-			visible -= n
-			out.add(n, m.price.at(u.Input))
+			n := max(min(m.tokens, rest), 0)
+			rest -= n
+			out.add(m.part, n, m.price.at(u.Input))
 		}
 	}
-	out.add(visible, p.Output.at(u.Input))
-	// Requests are priced by the thousand, tokens by the million.
-	fixed.add(1000, p.Requests.base)
-	var parts Parts
-	var ok [3]bool
-	parts.Input, ok[0] = in.pico()
-	parts.Output, ok[1] = out.pico()
-	parts.Fixed, ok[2] = fixed.pico()
-	return parts, ok == [3]bool{true, true, true}
+	if !p.Reasoning.set {
+		n := max(min(u.Reasoning, rest), 0)
+		rest -= n
+		out.add(&parts.Reasoning, n, p.Output.at(u.Input))
+	}
+	out.add(&parts.Visible, rest, p.Output.at(u.Input))
 }
 
 // conditional are prices that hold from a date on or during some hours of the day, UTC.

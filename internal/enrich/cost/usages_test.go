@@ -63,9 +63,9 @@ func TestRecordedUsages(t *testing.T) {
 				}
 				priced++
 				q, ok := book.Price(x.ProviderID, b.Model, pricedAt(), usageOf(e.Usage))
-				if !ok || q.Input != picoOf(t, x.Input) || q.Output != picoOf(t, x.Output) {
+				if !ok || q.Input() != picoOf(t, x.Input) || q.Output() != picoOf(t, x.Output) {
 					if wrong++; wrong < 20 {
-						t.Errorf("%s %s %v: %v/%v (%s), want %s/%s", x.ProviderID, b.Model, e.Usage, q.Input, q.Output, q.Model, x.Input, x.Output)
+						t.Errorf("%s %s %v: %v/%v (%s), want %s/%s", x.ProviderID, b.Model, e.Usage, q.Input(), q.Output(), q.Model, x.Input, x.Output)
 					}
 				}
 			}

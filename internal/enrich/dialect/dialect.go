@@ -260,5 +260,6 @@ func internalNames() []string {
 		conv.MindscopeTokensInput, conv.MindscopeTokensCacheRead, conv.MindscopeTokensCacheWrite5m,
 		conv.MindscopeTokensCacheWrite1h, conv.MindscopeTokensOutput, conv.MindscopeTokensReasoning,
 		conv.MindscopeCostMicroUSD, conv.MindscopeCostRestPicoUSD, conv.MindscopeCostSource, conv.MindscopePriceVersion,
+		conv.MindscopeCostParts, conv.MindscopeCapture,
 	}
 }
