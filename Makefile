@@ -54,5 +54,10 @@ fmt: ## format the code
 generate: ## write what is generated: names from conv/registry.yaml, the API's description, docs
 	@$(GO) run ./conv
 
+.PHONY: prices
+prices: ## take the newest prices of models from the npm registry (PRICES_VERSION=x.y.z for another version)
+	node internal/enrich/cost/data/refresh.mjs $(PRICES_VERSION)
+	$(GO) test ./internal/enrich/cost
+
 .PHONY: check
 check: lint test ## what CI runs

@@ -25,6 +25,9 @@ type serveCmd struct {
 	MetricsRetention *string `name:"metrics.retention" help:"How long metrics are kept; 30d." placeholder:"30d"`
 	MetricsMaxMiB    *string `name:"metrics.max-mib" help:"Disk that metrics may take in MiB; 0, no bound." placeholder:"N"`
 	PrometheusFile   *string `name:"metrics.prometheus-file" help:"A prometheus.yml whose targets are scraped." placeholder:"FILE"`
+	Prices           *string `help:"YAML file with prices of your own, which go before the built-in ones; read again when it changes and on SIGHUP." placeholder:"FILE"`
+	Capture          *string `help:"What content (prompts, answers, arguments of tools) is kept: all, metadata or failed-only; all." placeholder:"POLICY"`
+	RedactGroups     *string `name:"redact.groups" help:"Personal data to remove before storage: email, card, phone, passport, snils, inn." placeholder:"LIST"`
 	LogLevel         *string `name:"log.level" help:"debug, info, warn or error; info." placeholder:"LEVEL"`
 	LogFormat        *string `name:"log.format" help:"text or json; text." placeholder:"FORMAT"`
 }
@@ -53,6 +56,7 @@ func (c *serveCmd) flags() map[string]string {
 		"listen": c.Listen, "otlp.grpc": c.OTLPGRPC, "otlp.http": c.OTLPHTTP, "otlp.max_message_mib": c.MaxMessageMiB,
 		"data": c.Data, "retention": c.Retention, "payload_retention": c.PayloadRetention,
 		"metrics.retention": c.MetricsRetention, "metrics.max_mib": c.MetricsMaxMiB, "metrics.prometheus_file": c.PrometheusFile,
+		"prices": c.Prices, "capture": c.Capture, "redact.groups": c.RedactGroups,
 		"log.level": c.LogLevel, "log.format": c.LogFormat,
 	} {
 		if value != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mindscope/mindscope/internal/config"
+	"github.com/mindscope/mindscope/internal/enrich/cost"
 	"github.com/mindscope/mindscope/internal/receive/otlp"
 	"github.com/mindscope/mindscope/internal/self"
 	"github.com/mindscope/mindscope/internal/store"
@@ -31,12 +32,14 @@ type Build struct {
 
 // App is a server. It runs once: Start, Stop; or Run, which is both.
 type App struct {
-	cfg     config.Config
-	build   Build
-	log     *slog.Logger
-	metrics *self.Metrics
-	failed  chan error // the first part that stopped by itself
-	ready   atomic.Bool
+	cfg       config.Config
+	build     Build
+	log       *slog.Logger
+	metrics   *self.Metrics
+	failed    chan error // the first part that stopped by itself
+	prices    *cost.Overrides
+	pricesRaw []byte // the file they were read from
+	ready     atomic.Bool
 
 	mu       sync.Mutex // guards what follows, and makes Start and Stop one at a time
 	state    state
@@ -60,7 +63,8 @@ type part struct {
 	stop func(context.Context) error
 }
 
-// New returns a server that is not started yet. It returns config.Problems for settings that can't be used.
+// New returns a server that is not started yet. It returns config.Problems for settings that can't be used, and an error
+// that names line and key for a file of prices that can't.
 func New(cfg config.Config, build Build) (*App, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -71,8 +75,12 @@ func New(cfg config.Config, build Build) (*App, error) {
 	if build.Out == nil {
 		build.Out = io.Discard
 	}
+	prices, raw, err := readPrices(cfg.Prices)
+	if err != nil {
+		return nil, err
+	}
 	return &App{
-		cfg: cfg, build: build,
+		cfg: cfg, build: build, prices: prices, pricesRaw: raw,
 		log:     self.NewLogger(build.Log, cfg.Log.Level, cfg.Log.Format),
 		metrics: self.NewMetrics(build.Version),
 		failed:  make(chan error, 1),
@@ -136,7 +144,7 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	sink, err := enrich(store.NewSink(events, a.points(metrics)), a.metrics)
+	sink, err := a.enrich(store.NewSink(events, a.points(metrics)))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

@@ -3,6 +3,7 @@ package self
 import (
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -91,6 +92,27 @@ func (m *Metrics) Gauge(name, help string, f func() float64) {
 // Counter adds a figure that only grows and that f reads at each scrape.
 func (m *Metrics) Counter(name, help string, f func() float64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, f))
+}
+
+// Counters adds figures that only grow, one for each value of a label; read gives them at each scrape. The caller bounds
+// the values.
+func (m *Metrics) Counters(name, help, label string, read func() map[string]int64) {
+	m.registry.MustRegister(&labelled{prometheus.NewDesc(name, help, []string{label}, nil), read})
+}
+
+type labelled struct {
+	desc *prometheus.Desc
+	read func() map[string]int64
+}
+
+// Describe implements prometheus.Collector.
+func (c *labelled) Describe(to chan<- *prometheus.Desc) { to <- c.desc }
+
+// Collect implements prometheus.Collector.
+func (c *labelled) Collect(to chan<- prometheus.Metric) {
+	for value, n := range c.read() {
+		to <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(n), strings.ToValidUTF8(value, "�"))
+	}
 }
 
 // Store adds the figures of the event store, which read asks for once a scrape. When it has an error they are absent.

@@ -52,13 +52,15 @@ type model struct {
 }
 
 // NewBook returns the embedded prices with overrides in front of them; nil is none.
-func NewBook(o *Overrides) (*Book, error) {
+func NewBook(o *Overrides) (*Book, error) { return newBook(data, o) }
+
+func newBook(table []byte, o *Overrides) (*Book, error) {
 	b := &Book{byID: map[string]*provider{}}
-	if err := json.Unmarshal(data, &b.providers); err != nil {
+	if err := json.Unmarshal(table, &b.providers); err != nil {
 		return nil, fmt.Errorf("read price table: %w", err)
 	}
 	sum := sha256.New()
-	sum.Write(data)
+	sum.Write(table)
 	for i := range b.providers {
 		p := &b.providers[i]
 		b.byID[p.ID] = p

@@ -3,6 +3,7 @@ package cost
 import (
 	"context"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,11 +43,50 @@ func mustBook(t testing.TB, overrides string) *Book {
 			t.Fatal(err)
 		}
 	}
-	b, err := NewBook(o)
+	table, err := os.ReadFile(filepath.Join("testdata", "table.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := newBook(table, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// TestEmbedded looks at the table that is shipped, whatever prices the last refresh brought.
+func TestEmbedded(t *testing.T) {
+	b, err := NewBook(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, model := range []string{"gpt-4o", "claude-sonnet-4-5", "gemini-2.5-flash", "mistral-small-latest", "deepseek-chat"} {
+		q, ok := b.Price("", model, time.Now(), Usage{Input: 1_000_000, Output: 1_000_000})
+		if !ok || q.Total() < 1e10 || q.Total() > 1e14 {
+			t.Errorf("%s: %v %v", model, q.Total(), ok)
+		}
+	}
+}
+
+func TestLookAhead(t *testing.T) {
+	f := func(expr, name string, want bool) {
+		t.Helper()
+		m, err := newPattern(expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.match(name); got != want {
+			t.Errorf("%s on %s: %v", expr, name, got)
+		}
+	}
+	f(`^(?!.*-tts(?:$|-))`, "gemini-2.5-flash", true)
+	f(`^(?!.*-tts(?:$|-))`, "gemini-2.5-flash-tts", false)
+	f(`^(?![^/]+/)(?:labs-)?mistral`, "labs-mistral-x", true)
+	f(`^(?![^/]+/)(?:labs-)?mistral`, "vendor/mistral", false)
+	f(`^(?![)]\))a`, "a", true)
+	if _, err := newPattern(`^(?!a`); err == nil {
+		t.Error("an unclosed look-ahead was taken")
+	}
 }
 
 func day(text string) time.Time {
@@ -155,6 +195,10 @@ func TestExample(t *testing.T) {
 	if !ok || q.Total().String() != "0.00625" {
 		t.Errorf("GigaChat-2-Pro: %v %v", q.Total(), ok)
 	}
+	q, ok = mustBook(t, string(raw)).Price("openai", "gpt://b1g2/yandexgpt-lite/latest", day("2026-03-01T00:00:00Z"), Usage{Input: 1000, Output: 1000})
+	if !ok || q.Total().String() != "0.005" {
+		t.Errorf("yandexgpt-lite: %v %v", q.Total(), ok)
+	}
 }
 
 func TestOverridesThatAreWrong(t *testing.T) {
@@ -171,7 +215,17 @@ func TestOverridesThatAreWrong(t *testing.T) {
 		}
 	}
 	f("price: []", "line 1", "price")
-	f("prices:\n  - {model: m, inptu: 1}", "line 2", "inptu")
+	f("[]", "line 1", "mapping")
+	f("prices: [", "line 1")
+	f("prices:\n  - {model: m, inptu: 1}", "line 2", "prices[0].inptu")
+	f("prices:\n  - model: m\n    input: 1\n    input: 2", "line 4", "prices[0].input", "twice")
+	f("prices:\n  - model: m\n    input: 1/3", "line 3", "prices[0].input")
+	f("prices:\n  - model: m\n    input: 1e400", "line 3", "prices[0].input")
+	f("prices:\n  - {model: m, input: 1, per: 0}", "prices[0].per")
+	f("prices:\n  - {model: m, input: 1, from: 2026-02-01, to: 2026-01-01}", "prices[0].to")
+	f("currencies:\n  RUB:\n    - {from: 2026-01-01, ud: 1}", "line 3", "currencies.RUB[0].ud")
+	f("currencies:\n  RUB:\n    - {from: 2026-01-01, usd: -1}", "line 3", "usd")
+	f("currencies:\n  RUB:\n    - {from: 2026-02-01, usd: 1}\n    - {from: 2026-01-01, usd: 1}", "line 4", "RUB[1]")
 	f("prices:\n  - {model: m, input: -1}\n  - {model: n}", "line 2", "input", "line 3")
 	f("prices:\n  - {model: m, input: cheap}", "line 2", "input", "cheap")
 	f("prices:\n  - {model: m, input: 1, currency: EUR}", "line 2", "EUR")
@@ -218,12 +272,14 @@ func TestTraces(t *testing.T) {
 	f(chat(map[string]any{conv.MindscopeTokensInput: int64(400), conv.MindscopeTokensCacheRead: int64(600), conv.MindscopeTokensOutput: int64(101)}),
 		map[string]any{
 			conv.MindscopeCostMicroUSD: int64(2760), conv.MindscopeCostRestPicoUSD: int64(0),
+			conv.MindscopeCostParts:  `{"input":1000000000,"cache_read":750000000,"output":1010000000}`,
 			conv.MindscopeCostSource: "prices", conv.MindscopePriceVersion: s.Book().Version(),
 		})
 	// The response's model is not in the book, the request's is.
 	f(chat(map[string]any{conv.MindscopeModel: "fp_1234", conv.GenAIRequestModel: "gpt-4o", conv.MindscopeTokensInput: int64(1)}),
 		map[string]any{
 			conv.MindscopeCostMicroUSD: int64(2), conv.MindscopeCostRestPicoUSD: int64(500_000),
+			conv.MindscopeCostParts:  `{"input":2500000}`,
 			conv.MindscopeCostSource: "prices", conv.MindscopePriceVersion: s.Book().Version(),
 		})
 	// The sender's own cost stays.
@@ -231,9 +287,42 @@ func TestTraces(t *testing.T) {
 	f(chat(nil), map[string]any{})
 	f(chat(map[string]any{conv.MindscopeModel: "mine", conv.MindscopeTokensInput: int64(1)}), map[string]any{})
 	f(map[string]any{"http.method": "GET"}, map[string]any{})
-	if diff := cmp.Diff(map[string]int64{"gpt-4o": 1, "mine": 1}, s.Misses()); diff != "" {
+	// Counts that can't be true have no price, whatever they would add up to.
+	f(chat(map[string]any{conv.MindscopeTokensInput: int64(math.MaxInt64), conv.MindscopeTokensCacheRead: int64(1)}), map[string]any{})
+	f(chat(map[string]any{conv.MindscopeTokensInput: int64(-5), conv.MindscopeTokensOutput: int64(10)}), map[string]any{})
+	if diff := cmp.Diff(map[string]int64{"gpt-4o": 3, "mine": 1}, s.Misses()); diff != "" {
 		t.Errorf("misses: %s", diff)
 	}
+}
+
+// TestParts wants parts that add up to the total whatever the rounding.
+func TestParts(t *testing.T) {
+	b := mustBook(t, "prices: [{model: odd, per: 3, input: 0.00000000001, cache_read: 0.00000000002, cache_write_5m: 0.00000000001, cache_write_1h: 0.00000000004, output: 0.00000000005, request: 0.5}]")
+	q, ok := b.Price("", "odd", day("2026-11-24T12:00:00Z"), Usage{Input: 40, CacheRead: 10, CacheWrite: 20, CacheWrite1h: 9, Output: 7, Reasoning: 5})
+	// 10 uncached, 10 read, 11 and 9 written: 100/3 + 200/3 + 110/3 + 360/3 = 256.67; output 350/3 = 116.67; all in pico.
+	if want := Pico(257 + 117 + 500_000_000_000); !ok || q.Total() != want || !q.Own {
+		t.Errorf("%+v: total %d, want %d", q, q.Total(), want)
+	}
+	want := `{"input":34,"cache_read":67,"cache_write_5m":36,"cache_write_1h":120,"output":34,"reasoning":83,"request":500000000000}`
+	if got := string(q.appendJSON(nil)); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func FuzzParseOverrides(f *testing.F) {
+	f.Add([]byte("currencies:\n  RUB: [{from: 2026-01-01, usd: 0.0125}]\nprices: [{model: m, currency: RUB, per: 1000, input: 0.65}]"))
+	f.Add([]byte("prices:\n  - {model: '(', match: regex, input: 1}"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		o, err := ParseOverrides(raw)
+		if err != nil {
+			return
+		}
+		for _, e := range o.list {
+			if parts, ok := e.prices.cost(Usage{Input: 1e9, Output: 1e9}); ok && parts.Total() < 0 {
+				t.Errorf("%q: a call earns money: %v", raw, parts.Total())
+			}
+		}
+	})
 }
 
 func TestMoneyText(t *testing.T) {

@@ -15,7 +15,7 @@ type (
 	startsWith string
 	endsWith   string
 	contains   string
-	pattern    struct{ re *regexp.Regexp }
+	pattern    struct{ re, unless *regexp.Regexp }
 	anyOf      []matcher
 	allOf      []matcher
 )
@@ -24,7 +24,9 @@ func (m equals) match(s string) bool     { return s == string(m) }
 func (m startsWith) match(s string) bool { return strings.HasPrefix(s, string(m)) }
 func (m endsWith) match(s string) bool   { return strings.HasSuffix(s, string(m)) }
 func (m contains) match(s string) bool   { return strings.Contains(s, string(m)) }
-func (m pattern) match(s string) bool    { return m.re.MatchString(s) }
+func (m pattern) match(s string) bool {
+	return m.re.MatchString(s) && (m.unless == nil || !m.unless.MatchString(s))
+}
 
 func (m anyOf) match(s string) bool {
 	for _, sub := range m {
@@ -87,11 +89,50 @@ func newMatcher(kind, text string) (matcher, error) {
 	case "contains":
 		return contains(text), nil
 	case "regex":
-		re, err := regexp.Compile(text)
-		if err != nil {
-			return nil, fmt.Errorf("compile clause: %w", err)
-		}
-		return pattern{re}, nil
+		return newPattern(text)
 	}
 	return nil, fmt.Errorf("read clause: kind %q is not known", kind)
+}
+
+// newPattern compiles an expression. The table has some that begin with a look-ahead, ^(?!x)y, which RE2 does not know: they
+// hold where ^y does and ^x does not.
+func newPattern(text string) (matcher, error) {
+	var p pattern
+	var err error
+	if not, rest, ok := cutLookAhead(text); ok {
+		if p.unless, err = regexp.Compile("^(?:" + not + ")"); err != nil {
+			return nil, fmt.Errorf("compile clause: %w", err)
+		}
+		text = "^" + rest
+	}
+	if p.re, err = regexp.Compile(text); err != nil {
+		return nil, fmt.Errorf("compile clause: %w", err)
+	}
+	return p, nil
+}
+
+// cutLookAhead cuts ^(?!not)rest.
+func cutLookAhead(text string) (not, rest string, ok bool) {
+	body, ok := strings.CutPrefix(text, "^(?!")
+	if !ok {
+		return "", text, false
+	}
+	depth := 1
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '\\':
+			i++
+		case '[':
+			if end := strings.IndexByte(body[i:], ']'); end > 0 {
+				i += end
+			}
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return body[:i], body[i+1:], true
+			}
+		}
+	}
+	return "", text, false
 }

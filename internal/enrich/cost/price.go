@@ -42,8 +42,13 @@ func (p Parts) appendJSON(b []byte) []byte {
 		name string
 		pico Pico
 	}{
-		{"input", p.Uncached}, {"cache_read", p.CacheRead}, {"cache_write_5m", p.CacheWrite5m}, {"cache_write_1h", p.CacheWrite1h},
-		{"output", p.Visible}, {"reasoning", p.Reasoning}, {"request", p.Request},
+		{"input", p.Uncached},
+		{"cache_read", p.CacheRead},
+		{"cache_write_5m", p.CacheWrite5m},
+		{"cache_write_1h", p.CacheWrite1h},
+		{"output", p.Visible},
+		{"reasoning", p.Reasoning},
+		{"request", p.Request},
 	} {
 		if part.pico == 0 {
 			continue
@@ -132,11 +137,29 @@ type prices struct {
 	CacheReadAudio tiered `json:"cache_audio_read_mtok"`
 	CacheReadImage tiered `json:"cache_image_read_mtok"`
 	Requests       tiered `json:"requests_kcount"`
+
+	// free: the table lists no price at all, which is its way to say that the model costs nothing.
+	free bool
 }
 
-// cost prices a call. It returns false when the amounts are beyond all reason.
+// UnmarshalJSON reads the table's object of prices. Those that MindScope has no counts for are left out.
+func (p *prices) UnmarshalJSON(raw []byte) error {
+	type plain prices
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return err
+	}
+	p.free = len(all) == 0
+	return json.Unmarshal(raw, (*plain)(p))
+}
+
+// cost prices a call. It returns false when the amounts are beyond all reason, and when the model is not sold by tokens
+// or calls (but by hours of audio, say): what it costs is not known then.
 func (p *prices) cost(u Usage) (Parts, bool) {
 	var parts Parts
+	if !p.Input.set && !p.Output.set && !p.Requests.set && !p.free {
+		return parts, false
+	}
 	var in, out, fixed sum
 	p.input(u, &parts, &in)
 	p.output(u, &parts, &out)

@@ -29,12 +29,13 @@ type usageBlock struct {
 // pricedAt is a time at which the recorded prices were computed.
 func pricedAt() time.Time { return time.Date(2026, 7, 20, 12, 0, 0, 0, time.UTC) }
 
-// readUsages reads the recorded usages; without the samples, the extract in testdata.
-func readUsages(t *testing.T) []usageBlock {
+// readUsages reads the recorded usages and the table that priced them; without the samples, the extracts in testdata.
+// Recorded usages without a table beside them are priced by the embedded one.
+func readUsages(t *testing.T) (blocks []usageBlock, table []byte) {
 	t.Helper()
-	path := filepath.Join("testdata", "usages.json")
+	path, beside := filepath.Join("testdata", "usages.json"), "table.json"
 	if root, err := corpus.Root(); err == nil {
-		path = filepath.Join(root, "llm-http", "genai-prices", "usages.json")
+		path, beside = filepath.Join(root, "llm-http", "genai-prices", "usages.json"), "prices-data-v2.json"
 	} else if !errors.Is(err, corpus.ErrAbsent) {
 		t.Fatal(err)
 	}
@@ -42,20 +43,27 @@ func readUsages(t *testing.T) []usageBlock {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var blocks []usageBlock
 	if err := json.Unmarshal(raw, &blocks); err != nil {
 		t.Fatal(err)
 	}
-	return blocks
+	table, err = os.ReadFile(filepath.Join(filepath.Dir(path), beside))
+	if errors.Is(err, os.ErrNotExist) {
+		return blocks, data
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blocks, table
 }
 
 func TestRecordedUsages(t *testing.T) {
-	book, err := NewBook(nil)
+	blocks, table := readUsages(t)
+	book, err := newBook(table, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	priced, wrong := 0, 0
-	for _, b := range readUsages(t) {
+	for _, b := range blocks {
 		for _, e := range b.Extracted {
 			for _, x := range e.Extractors {
 				if x.Input == "" {
