@@ -61,6 +61,8 @@ func logRow(rec plog.LogRecord, c *carrier, ids *ordinals) Row {
 		r.Kind, r.ID = KindStart, hexIDs[:48]
 	case rec.EventName() == conv.EventAITeamSpanHeartbeat && named:
 		r.Kind, r.ID = KindHeartbeat, hexIDs[:48]
+	case rec.EventName() == conv.EventAITeamSpanContent && named: // made by enrich/policy, which lets no sender's through
+		r.Kind, r.ID = KindContent, hexIDs[:48]
 	default:
 		r.ID = ids.of(&r)
 	}

@@ -16,6 +16,8 @@ const (
 	KindTask    Kind = "task"
 	KindCost    Kind = "cost"
 	KindPayload Kind = "payload"
+	// KindContent rows hold content of spans that was held back until their task failed; their ids are the spans'.
+	KindContent Kind = "content"
 	// KindHeartbeat rows are never stored: Write hands them to the Observer only.
 	KindHeartbeat Kind = "heartbeat"
 )

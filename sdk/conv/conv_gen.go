@@ -193,6 +193,8 @@ const (
 	EventAITeamSpanStarted = "ai_team.span.started"
 	// EventAITeamSpanHeartbeat: The span still runs; every 10 s. Not stored.
 	EventAITeamSpanHeartbeat = "ai_team.span.heartbeat"
+	// EventAITeamSpanContent: The server's own: content of a span that was held back until its task failed. Refused from senders.
+	EventAITeamSpanContent = "ai_team.span.content"
 	// EventGenAIEvaluationResult: A judge's verdict; its score is the quality of the span it is attached to.
 	EventGenAIEvaluationResult = "gen_ai.evaluation.result"
 )

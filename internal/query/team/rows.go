@@ -27,7 +27,11 @@ func (q *Questions) Trace(ctx context.Context, p signal.Project, traceID, page s
 		return RowPage{}, err
 	}
 	scope := store.Scope{Kind: store.KindSpan, Time: within, Filter: store.Eq(store.FieldTraceID, traceID)}
-	return q.rows(ctx, p, scope, page, limit)
+	out, err := q.rows(ctx, p, scope, page, limit)
+	if err != nil {
+		return out, err
+	}
+	return out, q.addContent(ctx, p, out.Rows)
 }
 
 // TaskLogs returns a page of a task's log records. Errors as of Task.
