@@ -53,6 +53,17 @@ fmt: ## format the code
 .PHONY: generate
 generate: ## write what is generated: names from conv/registry.yaml, the API's description, docs
 	@$(GO) run ./conv
+	@$(GO) run ./test/benchreport doc
+
+# Each bench-NAME writes bench/NAME.json; bench/NAME.yaml says what the figures mean and must reach.
+.PHONY: bench bench-server bench-sdk
+bench: bench-server bench-sdk ## measure, and write docs/performance.md
+	@$(GO) run ./test/benchreport doc
+	@cat docs/performance.md
+bench-server: build
+	$(GO) run ./test/benchreport server -bin bin/mindscope -o bench/server.json
+bench-sdk:
+	cd sdk && $(GO) run ./internal/benchreport -o ../bench/sdk.json
 
 .PHONY: prices
 prices: ## take the newest prices of models from the npm registry (PRICES_VERSION=x.y.z for another version)

@@ -158,7 +158,7 @@ type Metric struct {
 	Buckets                             []float64
 	// Mission: one of the seven of the mission.
 	Mission bool
-	// ServerOnly: derived by the server alone, never emitted by an SDK.
+	// ServerOnly: derived by the server for every sender, also for one that emits metrics itself.
 	ServerOnly bool
 }
 

@@ -4,25 +4,24 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mindscope/mindscope/sdk/conv"
 )
 
 // Agent is a member of the team at work. Make it with StartAgent and end it with End.
-type Agent struct{ work }
+type Agent struct {
+	work
+	scope scoped
+}
 
 // StartAgent begins the work of an agent on the task of ctx. Everything that starts below the returned context is
 // marked as done by it.
 func StartAgent(ctx context.Context, name string) (context.Context, *Agent) {
-	ident := *identityOf(ctx)
-	ident.agent = clean(name)
-	ident.fill()
-	ctx = ident.in(ctx)
-	attrs := append(make([]attribute.KeyValue, 0, len(ident.attrs)+1), ident.attrs...)
-	attrs = append(attrs, attribute.String(conv.GenAIOperationName, "invoke_agent"))
-	ctx, span := startSpan(ctx, "invoke_agent "+ident.agent, trace.SpanKindInternal, attrs)
-	return ctx, &Agent{work{ctx, span}}
+	a := &Agent{scope: scoped{ctx, *identityOf(ctx)}}
+	a.scope.agent = clean(name)
+	attrs := append(a.scope.fill(1), attribute.String(conv.GenAIOperationName, "invoke_agent"))
+	a.ctx, a.span = startSpan(&a.scope, "invoke_agent "+a.scope.agent, internalSpan, attrs)
+	return a.ctx, a
 }
 
 // Quality records a judge's score of the agent's work, 0 to 10.

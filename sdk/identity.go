@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/baggage"
@@ -20,13 +21,31 @@ type identity struct {
 
 type identityKey struct{}
 
+// scoped is a context that knows its work. It is part of what the Start functions return, so that both are one
+// allocation.
+type scoped struct {
+	context.Context
+	identity
+}
+
+// Value implements context.Context.
+func (s *scoped) Value(key any) any {
+	if _, ok := key.(identityKey); ok {
+		return &s.identity
+	}
+	return s.Context.Value(key)
+}
+
 // identityOf returns the identity of ctx: the one that a Start function put there, else the one that came as baggage
 // from another process. It never returns nil.
 func identityOf(ctx context.Context) *identity {
 	if id, ok := ctx.Value(identityKey{}).(*identity); ok {
 		return id
 	}
-	b := baggage.FromContext(ctx)
+	return fromBaggage(baggage.FromContext(ctx))
+}
+
+func fromBaggage(b baggage.Baggage) *identity {
 	if b.Len() == 0 {
 		return &identity{}
 	}
@@ -37,50 +56,79 @@ func identityOf(ctx context.Context) *identity {
 		user:         b.Member(conv.AITeamUserID).Value(),
 		conversation: b.Member(conv.AITeamConversationID).Value(),
 	}
-	id.fill()
+	id.fill(0)
 	return id
 }
 
-// fill makes the attributes of the fields.
-func (id *identity) fill() {
-	id.attrs = make([]attribute.KeyValue, 0, 6)
-	for _, f := range [...]struct{ key, value string }{
-		{conv.AITeamTaskID, id.task},
-		{conv.AITeamTaskType, id.taskType},
-		{conv.AITeamTeam, id.team},
-		{conv.AITeamUserID, id.user},
-		{conv.GenAIConversationID, id.conversation},
-		{conv.GenAIAgentName, id.agent},
-	} {
-		if f.value != "" {
-			id.attrs = append(id.attrs, attribute.String(f.key, f.value))
+// fill makes the attributes of the fields, and returns them with room for more of them.
+func (id *identity) fill(more int) []attribute.KeyValue {
+	n := more
+	for _, v := range [...]string{id.task, id.taskType, id.team, id.user, id.conversation, id.agent} {
+		if v != "" {
+			n++
 		}
 	}
+	attrs := make([]attribute.KeyValue, 0, n)
+	attrs = appendSet(attrs, conv.AITeamTaskID, id.task)
+	attrs = appendSet(attrs, conv.AITeamTaskType, id.taskType)
+	attrs = appendSet(attrs, conv.AITeamTeam, id.team)
+	attrs = appendSet(attrs, conv.AITeamUserID, id.user)
+	attrs = appendSet(attrs, conv.GenAIConversationID, id.conversation)
+	attrs = appendSet(attrs, conv.GenAIAgentName, id.agent)
+	id.attrs = slices.Clip(attrs)
+	return attrs
+}
+
+func appendSet(attrs []attribute.KeyValue, key, value string) []attribute.KeyValue {
+	if value == "" {
+		return attrs
+	}
+	return append(attrs, attribute.String(key, value))
+}
+
+// with returns the identity's attributes and more of them, in a slice of their own.
+func (id *identity) with(more ...attribute.KeyValue) []attribute.KeyValue {
+	attrs := make([]attribute.KeyValue, 0, len(id.attrs)+len(more))
+	return append(append(attrs, id.attrs...), more...)
 }
 
 func (id *identity) in(ctx context.Context) context.Context {
-	return context.WithValue(ctx, identityKey{}, id)
+	return &scoped{ctx, *id}
 }
 
-// withBaggage puts the task's part of id into ctx's baggage, beside what is there. What W3C baggage can't take (a
-// value so long that the whole would be over 8192 bytes) is left out there; spans and messages have it all the same.
+// maxBaggage is how many bytes our values may take in baggage. W3C gives 8192 to all members together, escapes
+// included, which may triple a value.
+const maxBaggage = 2048
+
+// withBaggage puts the task's part of id into ctx's baggage, beside what is there. Values that are too long for
+// baggage are left out there; spans and messages have them all the same.
 func (id *identity) withBaggage(ctx context.Context) context.Context {
-	b := baggage.FromContext(ctx)
-	for _, m := range [...]struct{ key, value string }{
+	var members [5]baggage.Member
+	n, room := 0, maxBaggage
+	for _, f := range [...]struct{ key, value string }{
 		{conv.AITeamTaskID, id.task},
 		{conv.AITeamTaskType, id.taskType},
 		{conv.AITeamTeam, id.team},
 		{conv.AITeamUserID, id.user},
 		{conv.AITeamConversationID, id.conversation},
 	} {
-		if m.value == "" {
+		if f.value == "" || len(f.value) > room {
 			continue
 		}
-		member, err := baggage.NewMemberRaw(m.key, m.value)
-		if err != nil {
-			continue
+		if member, err := baggage.NewMemberRaw(f.key, f.value); err == nil {
+			members[n] = member
+			n, room = n+1, room-len(f.value)
 		}
-		if with, err := b.SetMember(member); err == nil {
+	}
+	b := baggage.FromContext(ctx)
+	if b.Len() == 0 {
+		// Setting members one by one copies the baggage for each.
+		if all, err := baggage.New(members[:n]...); err == nil {
+			return baggage.ContextWithBaggage(ctx, all)
+		}
+	}
+	for _, m := range members[:n] {
+		if with, err := b.SetMember(m); err == nil {
 			b = with
 		}
 	}
@@ -88,7 +136,12 @@ func (id *identity) withBaggage(ctx context.Context) context.Context {
 }
 
 // clean makes text fit for baggage, spans and logs: valid UTF-8.
-func clean(text string) string { return strings.ToValidUTF8(text, "�") }
+func clean(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	return strings.ToValidUTF8(text, "�")
+}
 
 // TaskID returns the id of the task that ctx works on, "" when it works on none.
 func TaskID(ctx context.Context) string { return identityOf(ctx).task }

@@ -22,11 +22,11 @@ func JoinTask(ctx context.Context, id string) context.Context {
 		}
 		ctx = baggage.ContextWithBaggage(ctx, b)
 	}
-	ident := *identityOf(context.WithValue(ctx, identityKey{}, nil))
+	ident := fromBaggage(b)
 	if id != "" {
 		ident.task = id
 	}
-	ident.fill()
+	ident.fill(0)
 	if ident.task == known {
 		return ident.in(ctx)
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mindscope/mindscope/sdk/conv"
 )
@@ -32,20 +31,24 @@ type Usage struct {
 // StartLLM begins a chat call to a model. provider is one of OpenTelemetry's names (openai, anthropic, gcp.gemini, …).
 // One span covers all retries of the logical call.
 func StartLLM(ctx context.Context, provider, model string) (context.Context, *LLM) {
-	ident := identityOf(ctx)
+	l := &LLM{}
 	model = clean(model)
-	attrs := append(make([]attribute.KeyValue, 0, len(ident.attrs)+3), ident.attrs...)
-	attrs = append(attrs,
+	l.ctx, l.span = startSpan(ctx, "chat "+model, clientSpan, identityOf(ctx).with(
 		attribute.String(conv.GenAIOperationName, "chat"),
 		attribute.String(conv.GenAIProviderName, clean(provider)),
-		attribute.String(conv.GenAIRequestModel, model))
-	ctx, span := startSpan(ctx, "chat "+model, trace.SpanKindClient, attrs)
-	return ctx, &LLM{work: work{ctx, span}, started: time.Now()}
+		attribute.String(conv.GenAIRequestModel, model)))
+	if l.span.IsRecording() {
+		l.started = time.Now()
+	}
+	return l.ctx, l
 }
 
 // Usage records the call's tokens. Call it with what the provider reported, and not at all when it reported nothing:
 // unknown is not zero.
 func (l *LLM) Usage(u Usage) {
+	if !l.span.IsRecording() {
+		return
+	}
 	attrs := make([]attribute.KeyValue, 2, 5)
 	attrs[0] = attribute.Int(conv.GenAIUsageInputTokens, u.Input)
 	attrs[1] = attribute.Int(conv.GenAIUsageOutputTokens, u.Output)
@@ -59,6 +62,14 @@ func (l *LLM) Usage(u Usage) {
 		attrs = append(attrs, attribute.Int(conv.GenAIUsageReasoningOutputTokens, u.Reasoning))
 	}
 	l.span.SetAttributes(attrs...)
+}
+
+// Cost records what the provider itself said that the call cost, in US dollars. It wins over the server's price book;
+// don't call it with a guess.
+func (l *LLM) Cost(dollars float64) {
+	l.span.SetAttributes(
+		attribute.Float64(conv.GenAIUsageCostAmount, dollars),
+		attribute.String(conv.GenAIUsageCostCurrency, "USD"))
 }
 
 // Response records which model answered, the provider's id of the answer and why it stopped; empty ones are left out.
@@ -78,7 +89,7 @@ func (l *LLM) Response(model, id string, finishReasons ...string) {
 
 // Chunk marks the arrival of a chunk of a streamed answer; the first one gives the time to first chunk.
 func (l *LLM) Chunk() {
-	if l.first {
+	if l.first || !l.span.IsRecording() {
 		return
 	}
 	l.first = true

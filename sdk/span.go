@@ -23,8 +23,14 @@ const (
 	Cancelled = "cancelled"
 )
 
-func startSpan(ctx context.Context, name string, kind trace.SpanKind, attrs []attribute.KeyValue) (context.Context, trace.Span) {
-	return otel.Tracer(ScopeName).Start(ctx, name, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
+// The kinds of spans, as options that are made once.
+var (
+	internalSpan = trace.WithSpanKind(trace.SpanKindInternal)
+	clientSpan   = trace.WithSpanKind(trace.SpanKindClient)
+)
+
+func startSpan(ctx context.Context, name string, kind trace.SpanStartOption, attrs []attribute.KeyValue) (context.Context, trace.Span) {
+	return otel.Tracer(ScopeName).Start(ctx, name, kind, trace.WithAttributes(attrs...))
 }
 
 // work is a span that ends with an outcome.

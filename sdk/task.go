@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mindscope/mindscope/sdk/conv"
 )
@@ -39,13 +38,15 @@ func Conversation(id string) TaskOption { return TaskOption{fieldConversation, i
 // Task is a piece of work given to the team. Make it with StartTask and end it with End.
 type Task struct {
 	work
-	id string
+	scope scoped
 }
 
 // StartTask begins a task, or another attempt at one. The id may have any shape. The returned context carries it to
 // every agent, LLM call, message, record, artifact and log line below.
 func StartTask(ctx context.Context, id string, opts ...TaskOption) (context.Context, *Task) {
-	ident := &identity{task: clean(id)}
+	t := &Task{scope: scoped{Context: ctx}}
+	ident := &t.scope.identity
+	ident.task = clean(id)
 	for _, o := range opts {
 		switch o.field {
 		case fieldType:
@@ -58,20 +59,20 @@ func StartTask(ctx context.Context, id string, opts ...TaskOption) (context.Cont
 			ident.conversation = clean(o.value)
 		}
 	}
-	ident.fill()
-	ctx = ident.withBaggage(ident.in(ctx))
-	attrs := make([]attribute.KeyValue, 0, len(ident.attrs)+2)
-	attrs = append(attrs, ident.attrs...)
-	attrs = append(attrs, attribute.String(conv.GenAIOperationName, "invoke_workflow"))
+	attrs := append(ident.fill(2), attribute.String(conv.GenAIOperationName, "invoke_workflow"))
 	if ident.taskType != "" {
 		attrs = append(attrs, attribute.String(conv.GenAIWorkflowName, ident.taskType))
 	}
-	ctx, span := startSpan(ctx, "execute_task", trace.SpanKindInternal, attrs)
-	return ctx, &Task{work{ctx, span}, ident.task}
+	t.ctx, t.span = startSpan(&t.scope, "execute_task", internalSpan, attrs)
+	// Without a trace there is nothing that the baggage would travel with.
+	if t.span.SpanContext().IsValid() {
+		t.ctx = ident.withBaggage(t.ctx)
+	}
+	return t.ctx, t
 }
 
 // ID returns the task's id.
-func (t *Task) ID() string { return t.id }
+func (t *Task) ID() string { return t.scope.task }
 
 // Quality records a judge's score of the task's result, 0 to 10.
 func (t *Task) Quality(score float64) {

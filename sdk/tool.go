@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mindscope/mindscope/sdk/conv"
 )
@@ -14,17 +13,15 @@ type Tool struct{ work }
 
 // StartTool begins the call of a tool by the agent of ctx. callID is the model's id of the call, "" when unknown.
 func StartTool(ctx context.Context, name, callID string) (context.Context, *Tool) {
-	ident := identityOf(ctx)
 	name = clean(name)
-	attrs := append(make([]attribute.KeyValue, 0, len(ident.attrs)+4), ident.attrs...)
-	attrs = append(attrs,
+	attrs := identityOf(ctx).with(
 		attribute.String(conv.GenAIOperationName, "execute_tool"),
 		attribute.String(conv.GenAIToolName, name),
 		attribute.String(conv.GenAIToolType, "function"))
 	if callID != "" {
 		attrs = append(attrs, attribute.String(conv.GenAIToolCallID, clean(callID)))
 	}
-	ctx, span := startSpan(ctx, "execute_tool "+name, trace.SpanKindInternal, attrs)
+	ctx, span := startSpan(ctx, "execute_tool "+name, internalSpan, attrs)
 	return ctx, &Tool{work{ctx, span}}
 }
 

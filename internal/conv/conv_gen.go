@@ -89,6 +89,10 @@ const (
 	GenAIUsageCacheWriteInputTokens = "gen_ai.usage.cache_write.input_tokens"
 	// GenAIUsageReasoningOutputTokens: Output tokens spent on reasoning.
 	GenAIUsageReasoningOutputTokens = "gen_ai.usage.reasoning.output_tokens"
+	// GenAIUsageCostAmount: What the provider itself says the call cost. It wins over the price book.
+	GenAIUsageCostAmount = "gen_ai.usage.cost.amount"
+	// GenAIUsageCostCurrency: Currency of the cost (ISO 4217).
+	GenAIUsageCostCurrency = "gen_ai.usage.cost.currency"
 	// GenAIInputMessages: Messages given to the model. Only when capture is on.
 	GenAIInputMessages = "gen_ai.input.messages"
 	// GenAIOutputMessages: Messages the model gave. Only when capture is on.
@@ -354,7 +358,7 @@ type Metric struct {
 	Buckets                             []float64
 	// Mission: one of the seven of the mission.
 	Mission bool
-	// ServerOnly: derived by the server alone, never emitted by an SDK.
+	// ServerOnly: derived by the server for every sender, also for one that emits metrics itself.
 	ServerOnly bool
 }
 

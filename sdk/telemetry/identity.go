@@ -2,23 +2,47 @@ package telemetry
 
 import (
 	"context"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mindscope/mindscope/sdk"
 )
 
-// identityProcessor copies what the context knows of its task to the spans of other instrumentations (HTTP clients,
-// databases). The SDK's own spans have it already.
-type identityProcessor struct{}
+// spanProcessor does all that is ours between a span and its export, in one step: every processor that looks at a span
+// locks it again.
+type spanProcessor struct {
+	counts  *Stats // nil when spans are not exported
+	running *running
+	metrics *metrics // nil unless asked for
+}
 
 // OnStart implements sdktrace.SpanProcessor.
-func (identityProcessor) OnStart(ctx context.Context, s sdktrace.ReadWriteSpan) {
-	if s.InstrumentationScope().Name == sdk.ScopeName {
+func (p *spanProcessor) OnStart(ctx context.Context, s sdktrace.ReadWriteSpan) {
+	if s.InstrumentationScope().Name != sdk.ScopeName {
+		copyIdentity(ctx, s)
 		return
 	}
+	name := s.Name()
+	if !isWork(name) {
+		return
+	}
+	w := started{span: s}
+	if p.metrics != nil {
+		w.ctx = trace.ContextWithSpan(context.Background(), s)
+		if name == taskSpan {
+			p.metrics.start()
+		}
+	}
+	p.running.start(w, startAttributes(ctx, s))
+}
+
+// copyIdentity copies what the context knows of its task to a span of another instrumentation (HTTP clients,
+// databases). The SDK's own spans have it already.
+func copyIdentity(ctx context.Context, s sdktrace.ReadWriteSpan) {
 	want := sdk.Attributes(ctx)
 	if len(want) == 0 {
 		return
@@ -41,13 +65,38 @@ func hasKey(attrs []attribute.KeyValue, key attribute.Key) bool {
 }
 
 // OnEnd implements sdktrace.SpanProcessor.
-func (identityProcessor) OnEnd(sdktrace.ReadOnlySpan) {}
+func (p *spanProcessor) OnEnd(s sdktrace.ReadOnlySpan) {
+	sc := s.SpanContext()
+	if p.counts != nil && sc.IsSampled() {
+		p.counts.spans.made.Add(1)
+	}
+	var ctx context.Context
+	if isWork(s.Name()) && s.InstrumentationScope().Name == sdk.ScopeName {
+		ctx = p.running.end(sc.SpanID())
+	}
+	if p.metrics == nil {
+		return
+	}
+	if ctx == nil {
+		ctx = trace.ContextWithSpanContext(context.Background(), sc)
+	}
+	p.metrics.end(ctx, s)
+}
 
 // Shutdown implements sdktrace.SpanProcessor.
-func (identityProcessor) Shutdown(context.Context) error { return nil }
+func (*spanProcessor) Shutdown(context.Context) error { return nil }
 
 // ForceFlush implements sdktrace.SpanProcessor.
-func (identityProcessor) ForceFlush(context.Context) error { return nil }
+func (*spanProcessor) ForceFlush(context.Context) error { return nil }
+
+// The names of the spans that are work: tasks and agents.
+const (
+	taskSpan  = "execute_task"
+	agentSpan = "invoke_agent "
+)
+
+// isWork tells tasks and agents from all else by their names: reading a span's attributes copies them.
+func isWork(name string) bool { return name == taskSpan || strings.HasPrefix(name, agentSpan) }
 
 // identityLogs copies what the context knows of its task to every log record, and counts the records.
 type identityLogs struct{ counts *Stats }
@@ -58,7 +107,9 @@ func (identityLogs) Enabled(context.Context, sdklog.EnabledParameters) bool { re
 // OnEmit implements sdklog.Processor.
 func (p identityLogs) OnEmit(ctx context.Context, r *sdklog.Record) error {
 	p.counts.logs.made.Add(1)
-	r.AddAttributes(sdk.Attributes(ctx)...)
+	if attrs := sdk.Attributes(ctx); len(attrs) > 0 {
+		r.AddAttributes(attrs...)
+	}
 	return nil
 }
 

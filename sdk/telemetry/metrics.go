@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,9 +21,6 @@ import (
 	"github.com/mindscope/mindscope/sdk/conv"
 )
 
-// maxLabelValues bounds the values of one label of one metric; the rest is counted under "other".
-const maxLabelValues = 100
-
 // MetricsHandler serves the team's metrics in Prometheus' format. The zero value is ready; give it to WithMetrics and
 // mount it at /metrics. Before Setup it answers 503.
 type MetricsHandler struct{ inner atomic.Pointer[http.Handler] }
@@ -41,9 +37,8 @@ func (h *MetricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // metrics derives the team's metrics from the spans that pass, so that each is counted once, whichever package made it.
 type metrics struct {
-	counters   map[string]metric.Float64Counter
-	histograms map[string]metric.Float64Histogram
-	caps       sync.Map // metric and label → *labelCap
+	byName     map[string]*instrument
+	inProgress atomic.Int64
 }
 
 func newMetrics(ctx context.Context, cfg config, res *resource.Resource) (*metrics, *sdkmetric.MeterProvider, error) {
@@ -66,90 +61,104 @@ func newMetrics(ctx context.Context, cfg config, res *resource.Resource) (*metri
 		cfg.metricHandler.inner.Store(&handler)
 	}
 	provider := sdkmetric.NewMeterProvider(opts...)
-	m := &metrics{counters: map[string]metric.Float64Counter{}, histograms: map[string]metric.Float64Histogram{}}
+	m := &metrics{byName: map[string]*instrument{}}
 	meter := provider.Meter(sdk.ScopeName)
 	for _, d := range conv.Metrics() {
-		if d.ServerOnly {
-			continue
+		switch d.Name {
+		case conv.MetricAITeamHopsMissing, conv.MetricAITeamPriceMisses: // known to a server alone
+		case conv.MetricAITeamTasksInProgress:
+			err = m.observe(meter, d)
+		default:
+			m.byName[d.Name], err = newInstrument(meter, d)
 		}
-		if err := m.add(meter, d); err != nil {
+		if err != nil {
 			return nil, nil, fmt.Errorf("make metric %s: %w", d.Name, err)
 		}
 	}
 	return m, provider, nil
 }
 
-func (m *metrics) add(meter metric.Meter, d conv.Metric) (err error) {
-	if d.Instrument == "histogram" {
-		m.histograms[d.Name], err = meter.Float64Histogram(d.Name, metric.WithUnit(d.Unit),
-			metric.WithDescription(d.Brief), metric.WithExplicitBucketBoundaries(d.Buckets...))
-		return err
-	}
-	m.counters[d.Name], err = meter.Float64Counter(d.Name, metric.WithUnit(d.Unit), metric.WithDescription(d.Brief))
+// observe reports the tasks that run when somebody reads the metrics.
+func (m *metrics) observe(meter metric.Meter, d conv.Metric) error {
+	_, err := meter.Int64ObservableUpDownCounter(d.Name, metric.WithUnit(d.Unit), metric.WithDescription(d.Brief),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(m.inProgress.Load())
+			return nil
+		}))
 	return err
 }
 
-// OnStart implements sdktrace.SpanProcessor.
-func (m *metrics) OnStart(ctx context.Context, s sdktrace.ReadWriteSpan) {
-	if s.Name() == "execute_task" && s.InstrumentationScope().Name == sdk.ScopeName {
-		m.count(trace.ContextWithSpan(ctx, s), conv.MetricAITeamTasks, 1, label("status", "pending"))
-	}
+func (m *metrics) write(ctx context.Context, name string, n float64, v values) {
+	m.byName[name].write(ctx, n, v)
 }
 
-// OnEnd implements sdktrace.SpanProcessor.
-func (m *metrics) OnEnd(s sdktrace.ReadOnlySpan) {
+// start counts a task as accepted.
+func (m *metrics) start() {
+	m.write(context.Background(), conv.MetricAITeamTasks, 1, values{"pending"})
+	m.inProgress.Add(1)
+}
+
+// end counts what a span tells at its end. ctx has the span, for exemplars.
+func (m *metrics) end(ctx context.Context, s sdktrace.ReadOnlySpan) {
 	o := observed{span: s, attrs: s.Attributes(), seconds: s.EndTime().Sub(s.StartTime()).Seconds()}
-	ctx := trace.ContextWithSpanContext(context.Background(), s.SpanContext())
 	switch o.text(conv.GenAIOperationName) {
 	case "invoke_workflow":
-		m.task(ctx, o)
+		// Only tasks that were counted as accepted: those of StartTask.
+		if s.Name() == taskSpan && s.InstrumentationScope().Name == sdk.ScopeName {
+			m.task(ctx, o)
+		}
 	case "invoke_agent":
 		m.agent(ctx, o)
 	case "chat", "generate_content", "text_completion", "embeddings":
 		m.llm(ctx, o)
 	}
-	agent := label("agent", o.text(conv.GenAIAgentName))
+	agent := o.text(conv.GenAIAgentName)
 	switch {
 	case s.Name() == "save_artifact" && s.Status().Code != codes.Error:
-		m.count(ctx, conv.MetricAITeamArtifacts, 1, agent)
+		m.write(ctx, conv.MetricAITeamArtifacts, 1, values{agent})
 	case o.text(conv.AITeamRecordTable) != "" && o.text(conv.DBOperationName) == "INSERT" && s.Status().Code != codes.Error:
-		m.count(ctx, conv.MetricAITeamRecords, 1, agent)
+		m.write(ctx, conv.MetricAITeamRecords, 1, values{agent})
 	case s.SpanKind() == trace.SpanKindProducer && o.text(conv.AITeamMessageType) != "":
-		m.count(ctx, conv.MetricAITeamMessages, 1, label("from_agent", o.text(conv.AITeamMessageFromAgent)),
-			label("to_agent", o.text(conv.AITeamMessageToAgent)), label("type", o.text(conv.AITeamMessageType)))
+		m.write(ctx, conv.MetricAITeamMessages, 1,
+			values{o.text(conv.AITeamMessageFromAgent), o.text(conv.AITeamMessageToAgent), o.text(conv.AITeamMessageType)})
 	case s.SpanKind() == trace.SpanKindConsumer && o.has(conv.AITeamMessageWaitMs):
-		m.record(ctx, conv.MetricAITeamMessageWait, o.number(conv.AITeamMessageWaitMs)/1000,
-			label("to_agent", o.text(conv.AITeamMessageToAgent)))
+		m.write(ctx, conv.MetricAITeamMessageWait, o.number(conv.AITeamMessageWaitMs)/1000, values{o.text(conv.AITeamMessageToAgent)})
 	}
 }
 
 func (m *metrics) task(ctx context.Context, o observed) {
-	m.count(ctx, conv.MetricAITeamTasks, 1, label("status", o.outcome()))
-	m.record(ctx, conv.MetricAITeamTaskDuration, o.seconds, label("task_type", o.text(conv.AITeamTaskType)))
+	m.inProgress.Add(-1)
+	m.write(ctx, conv.MetricAITeamTasks, 1, values{o.outcome()})
+	m.write(ctx, conv.MetricAITeamTaskDuration, o.seconds, values{o.text(conv.AITeamTaskType)})
 	if o.has(conv.AITeamQualityScore) {
-		m.record(ctx, conv.MetricAITeamQualityScore, o.number(conv.AITeamQualityScore))
+		m.write(ctx, conv.MetricAITeamQualityScore, o.number(conv.AITeamQualityScore), values{})
 	}
 }
 
 func (m *metrics) agent(ctx context.Context, o observed) {
-	agent := label("agent", o.text(conv.GenAIAgentName))
-	m.count(ctx, conv.MetricAITeamAgentCalls, 1, agent, label("status", o.outcome()))
-	m.record(ctx, conv.MetricAITeamAgentDuration, o.seconds, agent)
+	agent := o.text(conv.GenAIAgentName)
+	m.write(ctx, conv.MetricAITeamAgentCalls, 1, values{agent, o.outcome()})
+	m.write(ctx, conv.MetricAITeamAgentDuration, o.seconds, values{agent})
 	if o.has(conv.AITeamQualityScore) {
-		m.record(ctx, conv.MetricAITeamAgentQualityScore, o.number(conv.AITeamQualityScore), agent)
+		m.write(ctx, conv.MetricAITeamAgentQualityScore, o.number(conv.AITeamQualityScore), values{agent})
 	}
 }
 
 func (m *metrics) llm(ctx context.Context, o observed) {
-	name := o.text(conv.GenAIResponseModel)
-	if name == "" {
-		name = o.text(conv.GenAIRequestModel)
+	model, agent := o.text(conv.GenAIResponseModel), o.text(conv.GenAIAgentName)
+	if model == "" {
+		model = o.text(conv.GenAIRequestModel)
 	}
-	model, agent := label("model", name), label("agent", o.text(conv.GenAIAgentName))
-	m.count(ctx, conv.MetricAITeamLLMCalls, 1, model, agent)
-	m.record(ctx, conv.MetricAITeamLLMLatency, o.seconds, model)
+	m.write(ctx, conv.MetricAITeamLLMCalls, 1, values{model, agent})
+	m.write(ctx, conv.MetricAITeamLLMLatency, o.seconds, values{model})
 	if o.span.Status().Code == codes.Error {
-		m.count(ctx, conv.MetricAITeamLLMErrors, 1, model, agent, label("error_type", o.text(conv.ErrorType)))
+		m.write(ctx, conv.MetricAITeamLLMErrors, 1, values{model, agent, o.text(conv.ErrorType)})
+	}
+	if cost := o.number(conv.GenAIUsageCostAmount); cost > 0 && o.text(conv.GenAIUsageCostCurrency) == "USD" {
+		m.write(ctx, conv.MetricAITeamLLMCostDollars, cost, values{model})
+		if agent != "" {
+			m.write(ctx, conv.MetricAITeamAgentCostDollars, cost, values{agent})
+		}
 	}
 	read, write := o.number(conv.GenAIUsageCacheReadInputTokens), o.number(conv.GenAIUsageCacheWriteInputTokens)
 	reasoning := o.number(conv.GenAIUsageReasoningOutputTokens)
@@ -164,49 +173,10 @@ func (m *metrics) llm(ctx context.Context, o observed) {
 		{"reasoning", reasoning},
 	} {
 		if b.n > 0 {
-			m.count(ctx, conv.MetricAITeamLLMTokens, b.n, model, agent, label("token_type", b.kind))
+			m.write(ctx, conv.MetricAITeamLLMTokens, b.n, values{model, agent, b.kind})
 		}
 	}
 }
-
-func (m *metrics) count(ctx context.Context, name string, n float64, labels ...attribute.KeyValue) {
-	m.counters[name].Add(ctx, n, metric.WithAttributes(m.capped(name, labels)...))
-}
-
-func (m *metrics) record(ctx context.Context, name string, v float64, labels ...attribute.KeyValue) {
-	m.histograms[name].Record(ctx, v, metric.WithAttributes(m.capped(name, labels)...))
-}
-
-// labelCap knows the first values of one label.
-type labelCap struct {
-	mu     sync.Mutex
-	values map[string]bool
-}
-
-func (c *labelCap) admit(value string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.values[value] {
-		return true
-	}
-	if len(c.values) >= maxLabelValues {
-		return false
-	}
-	c.values[value] = true
-	return true
-}
-
-func (m *metrics) capped(name string, labels []attribute.KeyValue) []attribute.KeyValue {
-	for i, l := range labels {
-		c, _ := m.caps.LoadOrStore(name+" "+string(l.Key), &labelCap{values: map[string]bool{}})
-		if !c.(*labelCap).admit(l.Value.AsString()) {
-			labels[i] = label(string(l.Key), "other")
-		}
-	}
-	return labels
-}
-
-func label(key, value string) attribute.KeyValue { return attribute.String(key, value) }
 
 // observed is a span that ended.
 type observed struct {
@@ -256,9 +226,3 @@ func (o observed) outcome() string {
 		return sdk.Failed
 	}
 }
-
-// Shutdown implements sdktrace.SpanProcessor.
-func (m *metrics) Shutdown(context.Context) error { return nil }
-
-// ForceFlush implements sdktrace.SpanProcessor.
-func (m *metrics) ForceFlush(context.Context) error { return nil }

@@ -133,25 +133,21 @@ func Setup(ctx context.Context, opts ...Option) (shutdown func(context.Context) 
 	}
 	var parts []func(context.Context) error
 	counts := cfg.stats
-	logs := newLogs(cfg, res, counts)
+	logs, out := newLogs(cfg, res)
 	parts = append(parts, logs.Shutdown)
-	running := newRunning(logs, cfg.heartbeat)
+	running := newRunning(out, res, cfg)
 	parts = append(parts, running.stop)
-	spanOpts := []sdktrace.TracerProviderOption{
-		sdktrace.WithResource(res),
-		sdktrace.WithSpanProcessor(identityProcessor{}),
-		sdktrace.WithSpanProcessor(running),
-	}
+	spans := &spanProcessor{running: running}
 	if cfg.metrics {
 		m, meters, err := newMetrics(ctx, cfg, res)
 		if err != nil {
 			return nil, errors.Join(err, stopAll(ctx, parts))
 		}
 		parts = append(parts, meters.Shutdown)
-		spanOpts = append(spanOpts, sdktrace.WithSpanProcessor(m))
+		spans.metrics = m
 		otel.SetMeterProvider(meters)
 	}
-	tracers := newTraces(cfg, spanOpts, counts)
+	tracers := newTraces(cfg, res, spans)
 	parts = append(parts, tracers.Shutdown)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		counts.errors.Add(1)
@@ -203,29 +199,33 @@ func newResource(ctx context.Context, attrs []attribute.KeyValue) (*resource.Res
 	return res, nil
 }
 
-func newTraces(cfg config, opts []sdktrace.TracerProviderOption, counts *Stats) *sdktrace.TracerProvider {
+func newTraces(cfg config, res *resource.Resource, spans *spanProcessor) *sdktrace.TracerProvider {
+	opts := []sdktrace.TracerProviderOption{sdktrace.WithResource(res), sdktrace.WithSpanProcessor(spans)}
 	if cfg.spans == nil {
 		return sdktrace.NewTracerProvider(opts...)
 	}
-	exp := &spanExporter{next: cfg.spans, counts: counts}
+	spans.counts = cfg.stats
+	exp := &spanExporter{next: cfg.spans, counts: cfg.stats}
 	if cfg.sync {
 		opts = append(opts, sdktrace.WithSyncer(exp))
 	} else {
 		opts = append(opts, sdktrace.WithBatcher(exp))
 	}
-	opts = append(opts, sdktrace.WithSpanProcessor(countProcessor{counts}))
 	return sdktrace.NewTracerProvider(opts...)
 }
 
-func newLogs(cfg config, res *resource.Resource, counts *Stats) *sdklog.LoggerProvider {
-	opts := []sdklog.LoggerProviderOption{sdklog.WithResource(res), sdklog.WithProcessor(identityLogs{counts})}
-	if cfg.logs != nil {
-		exp := &logExporter{next: cfg.logs, counts: counts}
-		if cfg.sync {
-			opts = append(opts, sdklog.WithProcessor(sdklog.NewSimpleProcessor(exp)))
-		} else {
-			opts = append(opts, sdklog.WithProcessor(sdklog.NewBatchProcessor(exp)))
-		}
+// newLogs returns the provider of logs and the processor that exports them, nil when they are not exported.
+func newLogs(cfg config, res *resource.Resource) (*sdklog.LoggerProvider, sdklog.Processor) {
+	if cfg.logs == nil {
+		return sdklog.NewLoggerProvider(sdklog.WithResource(res)), nil
 	}
-	return sdklog.NewLoggerProvider(opts...)
+	exp := &logExporter{next: cfg.logs, counts: cfg.stats}
+	var out sdklog.Processor
+	if cfg.sync {
+		out = sdklog.NewSimpleProcessor(exp)
+	} else {
+		out = sdklog.NewBatchProcessor(exp)
+	}
+	return sdklog.NewLoggerProvider(sdklog.WithResource(res),
+		sdklog.WithProcessor(identityLogs{cfg.stats}), sdklog.WithProcessor(out)), out
 }

@@ -1,11 +1,6 @@
 package telemetry
 
-import (
-	"context"
-	"sync/atomic"
-
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-)
+import "sync/atomic"
 
 // Counts are the numbers of one signal since Setup.
 type Counts struct {
@@ -46,22 +41,3 @@ func (s *signalCounters) exported(n int, err error) {
 func (s *signalCounters) counts() Counts {
 	return Counts{Made: s.made.Load(), Exported: s.ok.Load(), Failed: s.failed.Load()}
 }
-
-// countProcessor counts the spans that end.
-type countProcessor struct{ counts *Stats }
-
-// OnStart implements sdktrace.SpanProcessor.
-func (countProcessor) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
-
-// OnEnd implements sdktrace.SpanProcessor.
-func (p countProcessor) OnEnd(s sdktrace.ReadOnlySpan) {
-	if s.SpanContext().IsSampled() {
-		p.counts.spans.made.Add(1)
-	}
-}
-
-// Shutdown implements sdktrace.SpanProcessor.
-func (countProcessor) Shutdown(context.Context) error { return nil }
-
-// ForceFlush implements sdktrace.SpanProcessor.
-func (countProcessor) ForceFlush(context.Context) error { return nil }

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPage(t *testing.T) {
+	dir := fstest.MapFS{
+		"b.json": {Data: []byte(`{"machine": "x", "rows_s": 1234567.5, "ratio": 3.1, "cpu_s": 2}`)},
+		"b.yaml": {Data: []byte(`{title: Second, order: 2, how: By hand., rows: [
+			{key: rows_s, what: rows, unit: rows/s, at_least: 1000},
+			{key: ratio, what: beside the peer, unit: "×", at_most: 3},
+			{key: cpu_s, what: all CPU, unit: s}]}`)},
+		"a.json": {Data: []byte(`{"n": -1200}`)},
+		"a.yaml": {Data: []byte(`{title: First, order: 1, how: Somehow., rows: [{key: n, what: number, at_most: 0}]}`)},
+	}
+	got, err := page(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := pageHead + `
+## First
+
+Somehow.
+
+| what | measured | must reach | |
+|---|---|---|---|
+| number (` + "`n`" + `) | -1 200 | ≤ 0 | met |
+
+## Second
+
+By hand.
+
+Machine: x.
+
+| what | measured | must reach | |
+|---|---|---|---|
+| rows (` + "`rows_s`" + `) | 1 234 567.5 rows/s | ≥ 1 000 rows/s | met |
+| beside the peer (` + "`ratio`" + `) | 3.1× | ≤ 3× | **not met** |
+| all CPU (` + "`cpu_s`" + `) | 2 s |  |  |
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPageOfWrongSheets(t *testing.T) {
+	f := func(figures, sheet, want string) {
+		t.Helper()
+		dir := fstest.MapFS{"a.yaml": {Data: []byte(sheet)}}
+		if figures != "" {
+			dir["a.json"] = &fstest.MapFile{Data: []byte(figures)}
+		}
+		if _, err := page(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want an error with %q", sheet, err, want)
+		}
+	}
+	f(`{}`, `{rows: [{key: gone}]}`, `a.json has no number "gone"`)
+	f(`{"a": "text"}`, `{rows: [{key: a}]}`, `has no number "a"`)
+	f(`{}`, `{colour: red}`, "colour")
+	f(`[]`, `{}`, "read figures a.json")
+	f("", `{}`, "a.json")
+}

@@ -1,0 +1,53 @@
+// Command benchreport measures the server as its operator meets it, and writes docs/performance.md from the figures of
+// all benchmarks. `make bench` runs it.
+//
+//	benchreport server -bin bin/mindscope -o bench/server.json
+//	benchreport doc -dir bench -o docs/performance.md
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "benchreport:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 0 {
+		return errors.New("say what to do: server or doc")
+	}
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	switch args[0] {
+	case "server":
+		bin := flags.String("bin", "bin/mindscope", "the server's binary")
+		runs := flags.Int("runs", 9, "how often it is started")
+		out := flags.String("o", "bench/server.json", "file for the figures")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return server(*bin, *runs, *out)
+	case "doc":
+		dir := flags.String("dir", "bench", "folder of the figures and of what they mean")
+		out := flags.String("o", "docs/performance.md", "the page")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		text, err := page(os.DirFS(*dir))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(*out, []byte(text), 0o644); err != nil {
+			return fmt.Errorf("write page: %w", err)
+		}
+		return nil
+	default:
+		return fmt.Errorf("%q is nothing that can be done: server or doc", args[0])
+	}
+}
