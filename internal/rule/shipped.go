@@ -1,0 +1,120 @@
+package rule
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"log/slog"
+	"path"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+//go:embed shipped/*.yml
+var shippedFiles embed.FS
+
+// shippedPrefix marks the name of a rule file that is in the binary.
+const shippedPrefix = "mindscope:"
+
+// Thresholds are the numbers in the shipped rules that a team may want to change.
+type Thresholds struct {
+	// TaskFailureRatio, LLMErrorRatio and MissingHops are shares, 0 to 1; MinTasks and MinCalls is how many of them there
+	// must be in the window before a share says anything.
+	TaskFailureRatio, LLMErrorRatio float64
+	MinTasks, MinCalls              int
+	// Window is the range of the rates.
+	Window time.Duration
+	// For is how long a condition must hold.
+	For time.Duration
+	// TaskStuck is how long a task may run before it is called stuck.
+	TaskStuck time.Duration
+	// InProgress is how many tasks may run at once.
+	InProgress int
+	// LatencyFactor is how much slower than last week LLM calls may be.
+	LatencyFactor float64
+	// CostPerHour and CostPerDay are dollars.
+	CostPerHour, CostPerDay float64
+	// QualityDrop is how many points the average may lose against the day before.
+	QualityDrop float64
+	// MessageWait is how long a message may wait, at the 95th percentile.
+	MessageWait time.Duration
+	// AgentSilent is how long an agent that works every day may be silent.
+	AgentSilent time.Duration
+	// AgentCallsPerTask is how many calls of one agent a task may need on average before it is called a loop.
+	AgentCallsPerTask float64
+}
+
+// DefaultThresholds returns the numbers that hold without a word.
+func DefaultThresholds() Thresholds {
+	return Thresholds{
+		TaskFailureRatio: 0.2, LLMErrorRatio: 0.1, MinTasks: 5, MinCalls: 20,
+		Window: 15 * time.Minute, For: 5 * time.Minute,
+		TaskStuck: 30 * time.Minute, InProgress: 100,
+		LatencyFactor: 2, CostPerHour: 10, CostPerDay: 100, QualityDrop: 1,
+		MessageWait: time.Minute, AgentSilent: time.Hour, AgentCallsPerTask: 10,
+	}
+}
+
+// runbooks is where the runbooks of the shipped alerts are.
+const runbooks = "https://github.com/mindscope/mindscope/blob/main/docs/runbooks/"
+
+// Shipped returns MindScope's own rule files with the thresholds filled in, by name.
+func Shipped(t Thresholds) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	entries, err := shippedFiles.ReadDir("shipped")
+	if err != nil {
+		return nil, fmt.Errorf("read shipped rules: %w", err)
+	}
+	for _, e := range entries {
+		raw, err := shippedFiles.ReadFile(path.Join("shipped", e.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("read shipped rules: %w", err)
+		}
+		if files[e.Name()], err = fill(e.Name(), raw, t); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// fill puts the thresholds where a file has [[.Name]]. The rules' own templates are in {{ }} and stay.
+func fill(name string, raw []byte, t Thresholds) ([]byte, error) {
+	tmpl, err := template.New(name).Delims("[[", "]]").Funcs(template.FuncMap{
+		"d":       func(d time.Duration) string { return model.Duration(d).String() },
+		"s":       func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) },
+		"n":       func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) },
+		"runbook": func(alert string) string { return runbooks + strings.ToLower(alert) + ".md" },
+	}).Parse(string(raw))
+	if err != nil {
+		return nil, fmt.Errorf("read shipped rules: %w", err)
+	}
+	var b bytes.Buffer
+	if err := tmpl.Execute(&b, t); err != nil {
+		return nil, fmt.Errorf("fill shipped rules: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// loader reads the rule files that are in the binary, and all others from disk.
+type loader struct {
+	shipped map[string][]byte
+	parser  parser.Parser
+	logger  *slog.Logger
+}
+
+// Load implements rules.GroupLoader.
+func (l loader) Load(name string, ignoreUnknown bool, scheme model.ValidationScheme) (*rulefmt.RuleGroups, []error) {
+	if own, ok := strings.CutPrefix(name, shippedPrefix); ok {
+		return rulefmt.Parse(l.shipped[own], ignoreUnknown, scheme, l.parser, l.logger)
+	}
+	return rulefmt.ParseFile(name, ignoreUnknown, scheme, l.parser, l.logger)
+}
+
+// Parse implements rules.GroupLoader.
+func (l loader) Parse(query string) (parser.Expr, error) { return l.parser.ParseExpr(query) }
