@@ -25,6 +25,10 @@ type serveCmd struct {
 	MetricsRetention *string `name:"metrics.retention" help:"How long metrics are kept; 30d." placeholder:"30d"`
 	MetricsMaxMiB    *string `name:"metrics.max-mib" help:"Disk that metrics may take in MiB; 0, no bound." placeholder:"N"`
 	PrometheusFile   *string `name:"metrics.prometheus-file" help:"A prometheus.yml whose targets are scraped." placeholder:"FILE"`
+	Rules            *bool   `name:"rules.enabled" negatable:"" help:"Evaluate the shipped rules and those of prometheus.yml; on."`
+	Alertmanager     *bool   `name:"alertmanager.enabled" negatable:"" help:"Deliver alerts by the Alertmanager inside; on."`
+	AlertmanagerFile *string `name:"alertmanager.file" help:"An alertmanager.yml." placeholder:"FILE"`
+	ExternalURL      *string `name:"web.external-url" help:"Where people reach this server; it is in notifications." placeholder:"URL"`
 	Prices           *string `help:"YAML file with prices of your own, which go before the built-in ones; read again when it changes and on SIGHUP." placeholder:"FILE"`
 	Capture          *string `help:"What content (prompts, answers, arguments of tools) is kept: all, metadata or failed-only; all." placeholder:"POLICY"`
 	RedactGroups     *string `name:"redact.groups" help:"Personal data to remove before storage: email, card, phone, passport, snils, inn." placeholder:"LIST"`
@@ -56,6 +60,7 @@ func (c *serveCmd) flags() map[string]string {
 		"listen": c.Listen, "otlp.grpc": c.OTLPGRPC, "otlp.http": c.OTLPHTTP, "otlp.max_message_mib": c.MaxMessageMiB,
 		"data": c.Data, "retention": c.Retention, "payload_retention": c.PayloadRetention,
 		"metrics.retention": c.MetricsRetention, "metrics.max_mib": c.MetricsMaxMiB, "metrics.prometheus_file": c.PrometheusFile,
+		"alertmanager.file": c.AlertmanagerFile, "web.external_url": c.ExternalURL,
 		"prices": c.Prices, "capture": c.Capture, "redact.groups": c.RedactGroups,
 		"log.level": c.LogLevel, "log.format": c.LogFormat,
 	} {
@@ -63,11 +68,12 @@ func (c *serveCmd) flags() map[string]string {
 			given[key] = *value
 		}
 	}
-	if c.Memory != nil {
-		given["memory"] = strconv.FormatBool(*c.Memory)
-	}
-	if c.Metrics != nil {
-		given["metrics.enabled"] = strconv.FormatBool(*c.Metrics)
+	for key, value := range map[string]*bool{
+		"memory": c.Memory, "metrics.enabled": c.Metrics, "rules.enabled": c.Rules, "alertmanager.enabled": c.Alertmanager,
+	} {
+		if value != nil {
+			given[key] = strconv.FormatBool(*value)
+		}
 	}
 	return given
 }

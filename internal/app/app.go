@@ -149,6 +149,8 @@ func (a *App) start(ctx context.Context) error {
 		return errors.Join(err, listener.Close())
 	}
 	a.serveHTTP(listener, a.routes(events, metrics))
+	a.observeReloads()
+	a.observeDisk()
 	stopHangups := a.reloadOnHangup()
 	a.running("reloads", func(context.Context) error { stopHangups(); return nil })
 	return a.startReceiver(ctx, sink)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,11 +13,13 @@ import (
 	"time"
 
 	promconfig "github.com/prometheus/prometheus/config"
+	prompkg "github.com/prometheus/prometheus/promql"
 
 	"github.com/mindscope/mindscope/internal/api/prom"
 	"github.com/mindscope/mindscope/internal/config"
 	"github.com/mindscope/mindscope/internal/query/promql"
 	"github.com/mindscope/mindscope/internal/receive/scrape"
+	"github.com/mindscope/mindscope/internal/rule"
 	"github.com/mindscope/mindscope/internal/self"
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store/metricdb"
@@ -29,6 +32,10 @@ const queryTimeout = 2 * time.Minute
 type metricsPart struct {
 	db  *metricdb.DB
 	api http.Handler
+	// rules, alerts (the API of Alertmanager) and sender are nil where they are switched off.
+	rules  *rule.Manager
+	alerts http.Handler
+	sender *rule.Sender
 	// inForce is the prometheus.yml that was read last.
 	inForce atomic.Pointer[promconfig.Config]
 }
@@ -68,9 +75,52 @@ func (a *App) startMetrics() (*metricsPart, error) {
 		m.inForce.Store(read)
 		return nil
 	})
-	m.api = a.promAPI(m, scrapes)
+	if err := a.scrapeItself(m); err != nil {
+		return nil, err
+	}
+	engine := promql.NewEngine(promql.Config{
+		Timeout: queryTimeout, Logger: a.log.With("component", "promql"), Registerer: a.metrics.Registerer(),
+		Interval: func() time.Duration { return time.Duration(m.inForce.Load().GlobalConfig.EvaluationInterval) },
+	})
+	if err := a.startRules(m, engine); err != nil {
+		return nil, err
+	}
+	m.api = a.promAPI(m, engine, scrapes)
 	return m, nil
 }
+
+// scrapeItself puts the server's own metrics, and those it derives from spans, beside all others.
+func (a *App) scrapeItself(m *metricsPart) error {
+	host, port, err := net.SplitHostPort(a.httpAddr)
+	if err != nil {
+		return fmt.Errorf("scrape own metrics: %w", err)
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	own, err := promconfig.Load(fmt.Sprintf(ownScrape, net.JoinHostPort(host, port)), a.log)
+	if err != nil {
+		return fmt.Errorf("scrape own metrics: %w", err)
+	}
+	// Not FromSenders: these are the series that only the server may bring.
+	scrapes, err := scrape.Start(scrape.Config{To: m.db.Appendable(), Logger: self.Quieter(a.log), Failed: a.fail})
+	if err != nil {
+		return err
+	}
+	a.running("own scrape", func(context.Context) error { scrapes.Stop(); return nil })
+	return scrapes.Apply(own)
+}
+
+// ownScrape is the scrape of the server itself. Labels that are on a series stay: project and team of derived ones.
+const ownScrape = `
+global: {scrape_interval: 15s}
+scrape_configs:
+  - job_name: mindscope
+    honor_labels: true
+    scrape_native_histograms: true
+    always_scrape_classic_histograms: true
+    static_configs: [{targets: [%q]}]
+`
 
 // openMetrics opens the database in the data folder; without one, in a folder that goes with the process.
 func (a *App) openMetrics(m *metricsPart) error {
@@ -94,12 +144,8 @@ func (a *App) openMetrics(m *metricsPart) error {
 	return nil
 }
 
-func (a *App) promAPI(m *metricsPart, scrapes *scrape.Manager) http.Handler {
-	engine := promql.NewEngine(promql.Config{
-		Timeout: queryTimeout, Logger: a.log.With("component", "promql"), Registerer: a.metrics.Registerer(),
-		Interval: func() time.Duration { return time.Duration(m.inForce.Load().GlobalConfig.EvaluationInterval) },
-	})
-	return prom.Handler(prom.Config{
+func (a *App) promAPI(m *metricsPart, engine *prompkg.Engine, scrapes *scrape.Manager) http.Handler {
+	cfg := prom.Config{
 		Engine: engine, Parser: promql.NewParser(), Lookback: promql.Lookback, QueryTimeout: queryTimeout,
 		Queryable: m.db.Queryable(), Exemplars: m.db.Exemplars(), Write: m.db.FromSenders(), Points: m.db.Points, Admin: m.db.Admin(),
 		Families: func() map[string]prom.Family {
@@ -116,7 +162,11 @@ func (a *App) promAPI(m *metricsPart, scrapes *scrape.Manager) http.Handler {
 		Gatherer:   a.metrics.Gatherer(), Registerer: a.metrics.Registerer(),
 		Logger:  a.log.With("component", "prometheus api"),
 		Started: time.Now(), Reloaded: a.reloaded,
-	})
+	}
+	if m.rules != nil {
+		cfg.Rules, cfg.Alertmanagers = m.rules, m.sender.Alertmanagers
+	}
+	return prom.Handler(cfg)
 }
 
 // readPrometheusFile reads a prometheus.yml; without a path it returns Prometheus' defaults.

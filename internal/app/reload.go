@@ -24,6 +24,16 @@ type reload struct {
 	do   func() error
 }
 
+// observeReloads adds the figure that the shipped alert looks at.
+func (a *App) observeReloads() {
+	a.metrics.Gauge("mindscope_reload_ok", "1 when the files that were read last could all be used.", func() float64 {
+		if at, ok := a.reloaded(); !ok && !at.IsZero() {
+			return 0
+		}
+		return 1
+	})
+}
+
 // onReload names a part that do reads anew. do keeps what was in force when it returns an error.
 func (a *App) onReload(name string, do func() error) {
 	a.reloads.mu.Lock()

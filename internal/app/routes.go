@@ -17,6 +17,9 @@ func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 	apiteam.Register(mux, team.New(events, nil), a.build.Version)
 	if metrics != nil {
 		mux.Handle(prom.Prefix+"/", metrics.api)
+		if metrics.alerts != nil {
+			mux.Handle(alertmanagerPrefix+"/", metrics.alerts)
+		}
 	}
 	mux.HandleFunc("POST /-/reload", a.reloadRoute)
 	mux.HandleFunc("/api/", noAPI)

@@ -23,11 +23,15 @@ type Config struct {
 	// Retention is how long spans and logs are kept, PayloadRetention the same for prompts and other contents.
 	Retention, PayloadRetention time.Duration
 	// Prices is a YAML file with prices of one's own, which go before the built-in table; "" is none.
-	Prices  string
-	Redact  Redact
-	Capture Capture
-	Log     Log
-	Metrics Metrics
+	Prices       string
+	Redact       Redact
+	Capture      Capture
+	Log          Log
+	Metrics      Metrics
+	Rules        Rules
+	Alertmanager Alertmanager
+	// ExternalURL is where people reach this server; it is in notifications. "" is the address it listens on.
+	ExternalURL string
 }
 
 // OTLP is where telemetry is taken.
@@ -59,6 +63,8 @@ func Default(getenv func(string) string) Config {
 		Capture:          Capture{Default: "all"},
 		Log:              Log{Level: slog.LevelInfo, Format: "text"},
 		Metrics:          Metrics{Enabled: true, Retention: 30 * day},
+		Rules:            defaultRules(),
+		Alertmanager:     Alertmanager{Enabled: true},
 	}
 }
 

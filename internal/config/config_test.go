@@ -80,6 +80,15 @@ metrics:
   retention: 90d
   max_mib: 512
   prometheus_file: prometheus.yml
+rules:
+  enabled: false
+  task_failure_ratio: 0.5
+  window: 1m
+alertmanager:
+  enabled: false
+  file: alertmanager.yml
+web:
+  external_url: https://mindscope.example
 `)
 	got, err := Load(Sources{
 		File:   file,
@@ -89,12 +98,15 @@ metrics:
 	if err != nil {
 		t.Fatal(err)
 	}
+	thresholds := defaultRules()
+	thresholds.Enabled, thresholds.TaskFailureRatio, thresholds.Window = false, 0.5, time.Minute
 	want := Config{
 		Listen: "127.0.0.1:1", OTLP: OTLP{GRPC: "127.0.0.1:2", HTTP: "127.0.0.1:33", MaxMessageMiB: 16},
 		Data: "from-flag", Retention: 2 * 365 * day, PayloadRetention: 36 * time.Hour,
 		Redact: Redact{Mode: "mask", Credentials: true}, Capture: Capture{Default: "all"},
 		Log:     Log{Level: slog.LevelWarn, Format: "json"},
 		Metrics: Metrics{Retention: 90 * day, MaxMiB: 512, PrometheusFile: "prometheus.yml"},
+		Rules:   thresholds, Alertmanager: Alertmanager{File: "alertmanager.yml"}, ExternalURL: "https://mindscope.example",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

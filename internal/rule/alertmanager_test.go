@@ -174,10 +174,10 @@ func TestBrokenFileKeepsTheOldOne(t *testing.T) {
 	h, dir := newHook(t), t.TempDir()
 	a := start(t, dir, h)
 	defer a.Stop()
-	if err := os.WriteFile(a.cfg.File, []byte("route:\n  reciever: typo\n"), 0o600); err != nil {
+	if err := os.WriteFile(a.cfg.File, []byte("route:\n  receivr: typo\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Reload(); err == nil || !strings.Contains(err.Error(), "alertmanager.yml") || !strings.Contains(err.Error(), "reciever") {
+	if err := a.Reload(); err == nil || !strings.Contains(err.Error(), "alertmanager.yml") || !strings.Contains(err.Error(), "receivr") {
 		t.Errorf("reload: %v", err)
 	}
 	if err := a.Put(t.Context(), []*rules.Alert{firingAlert("Still")}, ""); err != nil {

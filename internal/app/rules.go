@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/rules"
+	"github.com/prometheus/prometheus/util/strutil"
+
+	promqlquery "github.com/mindscope/mindscope/internal/query/promql"
+	"github.com/mindscope/mindscope/internal/rule"
+	"github.com/mindscope/mindscope/internal/self"
+	"github.com/mindscope/mindscope/internal/signal"
+)
+
+// alertmanagerPrefix is where the API of alerts lives; amtool is given this address.
+const alertmanagerPrefix = "/alertmanager"
+
+// startRules evaluates the shipped rules and those of prometheus.yml, and delivers what fires.
+func (a *App) startRules(m *metricsPart, engine *promql.Engine) error {
+	if !a.cfg.Rules.Enabled {
+		return nil
+	}
+	external, err := a.externalURL()
+	if err != nil {
+		return err
+	}
+	notifiers, err := a.startNotifiers(m, external)
+	if err != nil {
+		return err
+	}
+	shipped, err := rule.Shipped(rule.Thresholds(a.cfg.Rules.Thresholds))
+	if err != nil {
+		return err
+	}
+	manager := rule.Start(rule.Config{
+		Engine: engine, Parser: promqlquery.NewParser(), Queryable: m.db.Queryable(), To: m.db.Appendable(),
+		Notify: func(ctx context.Context, alerts []*rules.Alert, expr string) {
+			for _, notify := range notifiers {
+				if err := notify(ctx, alerts, external.String()+strutil.TableLinkForExpression(expr)); err != nil {
+					a.log.Error("alerts are not delivered", "error", err)
+				}
+			}
+		},
+		Shipped: shipped, ExternalURL: external,
+		Logger: self.Quieter(a.log.With("component", "rules")), Registerer: a.metrics.Registerer(),
+	})
+	a.running("rules", func(context.Context) error { manager.Stop(); return nil })
+	if err := manager.Apply(m.inForce.Load()); err != nil {
+		return signal.WithHint(err, "promtool check rules FILE says more")
+	}
+	m.rules = manager
+	a.onReload("rules", func() error { return manager.Apply(m.inForce.Load()) })
+	return nil
+}
+
+// notifier delivers alerts.
+type notifier func(ctx context.Context, alerts []*rules.Alert, generatorURL string) error
+
+// startNotifiers starts the Alertmanager inside and, when prometheus.yml names others, what sends to those.
+func (a *App) startNotifiers(m *metricsPart, external *url.URL) ([]notifier, error) {
+	var notifiers []notifier
+	if a.cfg.Alertmanager.Enabled {
+		dir, err := a.alertsFolder()
+		if err != nil {
+			return nil, err
+		}
+		inside, err := rule.StartAlertmanager(rule.AlertmanagerConfig{
+			File: a.cfg.Alertmanager.File, Dir: dir, Prefix: alertmanagerPrefix,
+			ExternalURL: external.JoinPath(alertmanagerPrefix),
+			Logger:      self.Quieter(a.log.With("component", "alertmanager")), Registerer: a.metrics.Registerer(),
+		})
+		if err != nil {
+			return nil, signal.WithHint(err, "the file is a normal alertmanager.yml; amtool check-config FILE says more")
+		}
+		a.running("alertmanager", func(context.Context) error { inside.Stop(); return nil })
+		a.onReload("alertmanager.yml", inside.Reload)
+		m.alerts = inside.Handler()
+		notifiers = append(notifiers, inside.Put)
+	}
+	outside, err := rule.StartSender(rule.SenderConfig{
+		Logger: self.Quieter(a.log.With("component", "notifier")), Registerer: a.metrics.Registerer(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.running("notifier", func(context.Context) error { outside.Stop(); return nil })
+	if err := outside.Apply(m.inForce.Load()); err != nil {
+		return nil, err
+	}
+	a.onReload("alerting", func() error { return outside.Apply(m.inForce.Load()) })
+	m.sender = outside
+	return append(notifiers, outside.Put), nil
+}
+
+// alertsFolder is where silences and the log of notifications are kept.
+func (a *App) alertsFolder() (string, error) {
+	if !a.cfg.Memory {
+		return filepath.Join(a.cfg.Data, "alerts"), nil
+	}
+	dir, err := os.MkdirTemp("", "mindscope-alerts-")
+	if err != nil {
+		return "", fmt.Errorf("make folder of alerts: %w", err)
+	}
+	a.running("folder of alerts", func(context.Context) error { return os.RemoveAll(dir) })
+	return dir, nil
+}
+
+// externalURL is where people reach this server.
+func (a *App) externalURL() (*url.URL, error) {
+	text := a.cfg.ExternalURL
+	if text == "" {
+		text = "http://" + a.httpAddr
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("read web.external_url: %w", err)
+	}
+	return u, nil
+}
