@@ -70,7 +70,7 @@ type corpusTotals struct {
 // with its facts. Each recording has a project of its own.
 func TestCorpusThroughTheServer(t *testing.T) {
 	recs := recordings(t)
-	s := harness.Start(t, harness.Options{Args: []string{"--retention", "100y"}})
+	s := harness.Start(t, harness.Options{Args: []string{"--retention", "100y", "--payload-retention", "100y"}})
 	sent := make([]corpus.Data, len(recs))
 	for i, rec := range recs {
 		sent[i] = sendRecording(t, s, rec, corpusProject(i))
@@ -93,6 +93,8 @@ func TestCorpusThroughTheServer(t *testing.T) {
 			if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("-facts +API:\n%s", diff)
 			}
+			checkMessages(t, s, rec, corpusProject(i), sent[i].Traces)
+			checkOracle(t, s, rec, corpusProject(i), sent[i].Traces)
 		})
 	}
 }

@@ -32,6 +32,7 @@ func fromLangfuse(raw []byte) (Data, error) {
 			in.attrs = langfuseAttrs(doc.Trace, o, meta)
 		} else {
 			restoreUsage(in.attrs, o)
+			restoreContent(in.attrs, o)
 		}
 		b.add(in)
 	}
@@ -115,5 +116,19 @@ func restoreUsage(attrs, o map[string]any) {
 		if n := number(object(o, "usageDetails"), column); n != "" {
 			attrs[key] = n
 		}
+	}
+}
+
+// restoreContent puts messages back that Langfuse moved from the attributes into its columns, under its own names for
+// them. Senders whose attributes still hold messages keep those.
+func restoreContent(attrs, o map[string]any) {
+	for _, column := range []string{"input", "output"} {
+		if _, ok := attrs[column+".value"]; ok || o[column] == nil {
+			continue
+		}
+		if _, ok := attrs["events"]; ok {
+			continue
+		}
+		attrs["langfuse.observation."+column] = anyText(o[column])
 	}
 }

@@ -52,6 +52,8 @@ func (a *API) register() {
 	get(a, "get-trace", "/traces/{id}", "The spans of a trace with everything they were sent with, oldest first", a.trace)
 	get(a, "get-payload", "/payloads/{hash}", "The content that spans refer to by hash", a.payload)
 	get(a, "list-conversations", "/conversations", "List conversations by id", a.conversations)
+	get(a, "get-span-messages", "/traces/{id}/spans/{span}/messages", "What was said to a model or tool and what it answered, whatever the sender's dialect", a.spanMessages)
+	get(a, "get-conversation-messages", "/conversations/{id}/messages", "A conversation, call by call, oldest first", a.conversation)
 	get(a, "list-users", "/users", "List users by id", a.users)
 }
 
