@@ -53,6 +53,7 @@ fmt: ## format the code
 .PHONY: generate
 generate: ## write what is generated: names from conv/registry.yaml, the API's description, docs
 	@$(GO) run ./conv
+	@$(GO) run ./docs
 	@$(GO) run ./test/benchreport doc
 
 # Each bench-NAME writes bench/NAME.json; bench/NAME.yaml says what the figures mean and must reach.
