@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mindscope/mindscope/internal/config"
+	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
 	"github.com/mindscope/mindscope/internal/enrich/cost"
 	"github.com/mindscope/mindscope/internal/receive/otlp"
 	"github.com/mindscope/mindscope/internal/self"
@@ -47,6 +48,8 @@ type App struct {
 	httpAddr string
 	receiver *otlp.Receiver
 	reloads  reloads
+	// spanMetrics counts committed rows.
+	spanMetrics *spanmetrics.Metrics
 }
 
 type state uint8
@@ -134,12 +137,13 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	events, err := a.openStore()
+	events, err := a.openStore(a.derive())
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	a.running("store", func(context.Context) error { return events.Close() })
 	a.observeStore(events)
+	a.startTicks()
 	metrics, err := a.startMetrics()
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -11,13 +11,13 @@ import (
 	"github.com/mindscope/mindscope/internal/store/memdb"
 )
 
-func (a *App) openStore() (store.Events, error) {
+func (a *App) openStore(observer store.Observer) (store.Events, error) {
 	if a.cfg.Memory {
-		return memdb.New(memdb.Config{Retention: a.cfg.Retention}), nil
+		return memdb.New(memdb.Config{Retention: a.cfg.Retention, Observer: observer}), nil
 	}
 	db, err := eventdb.Open(a.cfg.Data, eventdb.Config{
 		Retention: a.cfg.Retention, PayloadRetention: a.cfg.PayloadRetention,
-		Logger: a.log.With("component", "eventdb"),
+		Logger: a.log.With("component", "eventdb"), Observer: observer,
 	})
 	if err != nil {
 		return nil, err // not db: a nil *DB in an interface is not nil

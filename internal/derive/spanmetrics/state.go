@@ -1,0 +1,95 @@
+package spanmetrics
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// stateVersion is written into the state; another one can't be read.
+const stateVersion = 1
+
+// state is what survives a restart. Exemplars don't.
+type state struct {
+	Version           int                  `json:"version"`
+	Series            map[string][]*series `json:"series"`
+	Running           []*attempt           `json:"running"`
+	Ended, Below      []string             `json:",omitempty"`
+	Capped, Overflows uint64
+}
+
+// Save returns the state as the rows committed so far made it. The store keeps it with the position of its log.
+func (m *Metrics) Save() ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := state{Version: stateVersion, Series: map[string][]*series{}, Capped: m.capped, Overflows: m.overflows, Ended: m.flight.ended.keys(), Below: m.below.keys()}
+	for name, v := range m.vectors {
+		for _, key := range slices.Sorted(maps.Keys(v.series)) {
+			s.Series[name] = append(s.Series[name], v.series[key])
+		}
+	}
+	for e := m.flight.oldest.Front(); e != nil; e = e.Next() {
+		s.Running = append(s.Running, e.Value.(*attempt))
+	}
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode state of metrics: %w", err)
+	}
+	return raw, nil
+}
+
+// Load replaces the state by a saved one. Call it before the first row.
+func (m *Metrics) Load(raw []byte) error {
+	var s state
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return fmt.Errorf("decode state of metrics: %w", err)
+	}
+	if s.Version != stateVersion {
+		return fmt.Errorf("decode state of metrics: version %d, this release reads %d", s.Version, stateVersion)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.capped, m.overflows = s.Capped, s.Overflows
+	for name, all := range s.Series {
+		v, ok := m.vectors[name]
+		if !ok {
+			continue // a metric of a release before
+		}
+		for _, one := range all {
+			if len(one.Values) != len(v.labels) {
+				continue
+			}
+			m.adopt(v, one)
+		}
+	}
+	for _, a := range s.Running {
+		m.flight.put(a)
+	}
+	for _, key := range s.Ended {
+		m.flight.ended.addKey(key)
+	}
+	for _, key := range s.Below {
+		m.below.addKey(key)
+	}
+	return nil
+}
+
+func (m *Metrics) adopt(v *vector, one *series) {
+	s := v.open(one.Values)
+	s.Sum, s.Exact, s.Count, s.Zero = one.Sum, one.Exact, one.Count, one.Zero
+	if len(one.Buckets) == len(s.Buckets) {
+		s.Buckets = one.Buckets
+	}
+	if one.Native != nil {
+		s.Native = one.Native
+	}
+	for i, value := range one.Values {
+		v.seen[i][value] = struct{}{}
+	}
+}
+
+// keys returns what is remembered, the older first.
+func (r *recent) keys() []string {
+	return slices.Concat(slices.Collect(maps.Keys(r.old)), slices.Collect(maps.Keys(r.now)))
+}
