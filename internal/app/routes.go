@@ -6,6 +6,7 @@ import (
 
 	"github.com/mindscope/mindscope/internal/api/prom"
 	apiteam "github.com/mindscope/mindscope/internal/api/team"
+	"github.com/mindscope/mindscope/internal/query/care"
 	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/store"
 	"github.com/mindscope/mindscope/internal/ui"
@@ -14,7 +15,8 @@ import (
 // routes is all that the HTTP port serves.
 func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 	mux := http.NewServeMux()
-	apiteam.Register(mux, team.New(events, nil), a.build.Version)
+	api := apiteam.Register(mux, team.New(events, nil), a.build.Version)
+	api.Care(care.New(events, nil))
 	if metrics != nil {
 		mux.Handle(prom.Prefix+"/", metrics.api)
 		if metrics.alerts != nil {
