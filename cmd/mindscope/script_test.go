@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +22,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command line as a user does: testdata/script/*.txtar. Each script finds a port that is taken in
-// $TAKEN and free ones in $HTTP, $GRPC and $OTLPHTTP; the command `ready` waits until the server at $HTTP is.
+// $TAKEN and free ones in $HTTP, $GRPC and $OTLPHTTP; the command `ready` waits until the server at $HTTP is, and
+// `send` sends it the spans of a file, in which $NOW is the present.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
@@ -45,7 +48,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "send": send},
 	})
 }
 
@@ -66,6 +69,16 @@ func ready(ts *testscript.TestScript, neg bool, _ []string) {
 		}
 	}
 	ts.Fatalf("waited for the server: %v", last)
+}
+
+func send(ts *testscript.TestScript, _ bool, args []string) {
+	body := strings.ReplaceAll(ts.ReadFile(args[0]), "$NOW", strconv.FormatInt(time.Now().UnixNano(), 10))
+	resp, err := http.Post("http://"+ts.Getenv("OTLPHTTP")+"/v1/traces", "application/json", strings.NewReader(body))
+	ts.Check(err)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("sent %s: status %d", args[0], resp.StatusCode)
+	}
 }
 
 func TestExitCodes(t *testing.T) {

@@ -22,7 +22,7 @@ const (
 	maxID = 1024
 )
 
-// ErrBusy: another removal runs; they go one at a time.
+// ErrBusy says that another removal runs; they go one at a time.
 var ErrBusy = errors.New("another removal is running")
 
 // kinds are what rows a removal looks at. Logs and spans are what people see first, so they come first.
