@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/common/model"
 	promconfig "github.com/prometheus/prometheus/config"
 	prompkg "github.com/prometheus/prometheus/promql"
 
@@ -98,12 +99,12 @@ func (a *App) scrapeItself(m *metricsPart) error {
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	own, err := promconfig.Load(fmt.Sprintf(ownScrape, net.JoinHostPort(host, port)), a.log)
+	own, err := promconfig.Load(fmt.Sprintf(ownScrape, model.Duration(a.cfg.Metrics.OwnInterval), net.JoinHostPort(host, port)), a.log)
 	if err != nil {
 		return fmt.Errorf("scrape own metrics: %w", err)
 	}
 	// Not FromSenders: these are the series that only the server may bring.
-	scrapes, err := scrape.Start(scrape.Config{To: m.db.Appendable(), Logger: self.Quieter(a.log), Failed: a.fail})
+	scrapes, err := scrape.Start(scrape.Config{To: m.db.FromItself(), StartTimes: true, Logger: self.Quieter(a.log), Failed: a.fail})
 	if err != nil {
 		return err
 	}
@@ -113,13 +114,13 @@ func (a *App) scrapeItself(m *metricsPart) error {
 
 // ownScrape is the scrape of the server itself. Labels that are on a series stay: project and team of derived ones.
 const ownScrape = `
-global: {scrape_interval: 15s}
+global: {scrape_interval: %s, scrape_timeout: %[1]s, scrape_protocols: [PrometheusProto, OpenMetricsText1.0.0]}
 scrape_configs:
   - job_name: mindscope
     honor_labels: true
     scrape_native_histograms: true
     always_scrape_classic_histograms: true
-    static_configs: [{targets: [%q]}]
+    static_configs: [{targets: [%[2]q]}]
 `
 
 // openMetrics opens the database in the data folder; without one, in a folder that goes with the process.

@@ -62,7 +62,7 @@ func Default(getenv func(string) string) Config {
 		Redact:           Redact{Mode: "mask", Credentials: true},
 		Capture:          Capture{Default: "all"},
 		Log:              Log{Level: slog.LevelInfo, Format: "text"},
-		Metrics:          Metrics{Enabled: true, Retention: 30 * day},
+		Metrics:          Metrics{Enabled: true, Retention: 30 * day, OwnInterval: 15 * time.Second},
 		Rules:            defaultRules(),
 		Alertmanager:     Alertmanager{Enabled: true},
 	}

@@ -105,7 +105,7 @@ web:
 		Data: "from-flag", Retention: 2 * 365 * day, PayloadRetention: 36 * time.Hour,
 		Redact: Redact{Mode: "mask", Credentials: true}, Capture: Capture{Default: "all"},
 		Log:     Log{Level: slog.LevelWarn, Format: "json"},
-		Metrics: Metrics{Retention: 90 * day, MaxMiB: 512, PrometheusFile: "prometheus.yml"},
+		Metrics: Metrics{Retention: 90 * day, MaxMiB: 512, OwnInterval: 15 * time.Second, PrometheusFile: "prometheus.yml"},
 		Rules:   thresholds, Alertmanager: Alertmanager{File: "alertmanager.yml"}, ExternalURL: "https://mindscope.example",
 	}
 	if d := cmp.Diff(want, got); d != "" {

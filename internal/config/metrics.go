@@ -12,6 +12,8 @@ type Metrics struct {
 	// Retention is how long samples are kept, MaxMiB how much disk their blocks may take (0: as much as there is).
 	Retention time.Duration
 	MaxMiB    int
+	// OwnInterval is how often the server's own and derived metrics are read.
+	OwnInterval time.Duration
 	// PrometheusFile is the path of a prometheus.yml, "" for none.
 	PrometheusFile string
 }
@@ -36,6 +38,7 @@ func metricSettings() []setting {
 			check: func(c *Config) string { return rule(c.Metrics.MaxMiB >= 0, "0 (no bound) or a number of MiB") },
 			text:  func(c *Config) string { return strconv.Itoa(c.Metrics.MaxMiB) },
 		},
+		period("metrics.own_interval", func(c *Config) *time.Duration { return &c.Metrics.OwnInterval }),
 		{
 			key:   "metrics.prometheus_file",
 			set:   func(c *Config, s string) error { c.Metrics.PrometheusFile = s; return nil },

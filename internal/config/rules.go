@@ -18,6 +18,7 @@ type Rules struct {
 type Thresholds struct {
 	TaskFailureRatio, LLMErrorRatio float64
 	MinTasks, MinCalls              int
+	Every                           time.Duration
 	Window                          time.Duration
 	For                             time.Duration
 	TaskStuck                       time.Duration
@@ -40,8 +41,8 @@ type Alertmanager struct {
 
 func defaultRules() Rules {
 	return Rules{Enabled: true, Thresholds: Thresholds{
-		TaskFailureRatio: 0.2, LLMErrorRatio: 0.1, MinTasks: 5, MinCalls: 20,
-		Window: 15 * time.Minute, For: 5 * time.Minute,
+		TaskFailureRatio: 0.1, LLMErrorRatio: 0.1, MinTasks: 5, MinCalls: 20,
+		Every: 30 * time.Second, Window: 15 * time.Minute, For: 5 * time.Minute,
 		TaskStuck: 30 * time.Minute, InProgress: 100,
 		LatencyFactor: 2, CostPerHour: 10, CostPerDay: 100, QualityDrop: 1,
 		MessageWait: time.Minute, AgentSilent: time.Hour, AgentCallsPerTask: 10,
@@ -55,6 +56,7 @@ func ruleSettings() []setting {
 		share("rules.llm_error_ratio", func(c *Config) *float64 { return &c.Rules.LLMErrorRatio }),
 		atLeastOne("rules.min_tasks", func(c *Config) *int { return &c.Rules.MinTasks }),
 		atLeastOne("rules.min_calls", func(c *Config) *int { return &c.Rules.MinCalls }),
+		period("rules.every", func(c *Config) *time.Duration { return &c.Rules.Every }),
 		period("rules.window", func(c *Config) *time.Duration { return &c.Rules.Window }),
 		period("rules.for", func(c *Config) *time.Duration { return &c.Rules.For }),
 		period("rules.task_stuck", func(c *Config) *time.Duration { return &c.Rules.TaskStuck }),

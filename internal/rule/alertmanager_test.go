@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/alertmanager/nflog"
+	"github.com/prometheus/alertmanager/nflog/nflogpb"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/rules"
 	"go.uber.org/goleak"
@@ -107,6 +109,20 @@ func (a *Alertmanager) ask(t *testing.T, method, path, body string) (int, string
 	return w.Code, string(text)
 }
 
+// waitForEntry waits until a notification is in the log: an Alertmanager that ends between sending and noting sends
+// again rather than never.
+func (a *Alertmanager) waitForEntry(t *testing.T, group string) {
+	t.Helper()
+	for range 1000 {
+		entries, err := a.notifications.Query(nflog.QGroupKey(group), nflog.QReceiver(&nflogpb.Receiver{GroupName: "hook", Integration: "webhook"}))
+		if err == nil && len(entries) > 0 {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	t.Fatalf("group %s is not in the log of notifications", group)
+}
+
 func TestAlertReachesTheWebhookAndResolves(t *testing.T) {
 	h := newHook(t)
 	h.refuse.Store(2)
@@ -139,6 +155,7 @@ func TestSilencesAndNotificationsSurviveARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.next(t)
+	a.waitForEntry(t, `{}:{alertname="Told"}`)
 	silence, err := json.Marshal(map[string]any{
 		"matchers": []map[string]any{{"name": "alertname", "value": "Silenced", "isRegex": false, "isEqual": true}},
 		"startsAt": time.Now().Add(-time.Second), "endsAt": time.Now().Add(time.Hour), "createdBy": "tester", "comment": "known",

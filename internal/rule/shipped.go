@@ -28,6 +28,8 @@ type Thresholds struct {
 	// must be in the window before a share says anything.
 	TaskFailureRatio, LLMErrorRatio float64
 	MinTasks, MinCalls              int
+	// Every is how often the alerts are evaluated.
+	Every time.Duration
 	// Window is the range of the rates.
 	Window time.Duration
 	// For is how long a condition must hold.
@@ -53,8 +55,8 @@ type Thresholds struct {
 // DefaultThresholds returns the numbers that hold without a word.
 func DefaultThresholds() Thresholds {
 	return Thresholds{
-		TaskFailureRatio: 0.2, LLMErrorRatio: 0.1, MinTasks: 5, MinCalls: 20,
-		Window: 15 * time.Minute, For: 5 * time.Minute,
+		TaskFailureRatio: 0.1, LLMErrorRatio: 0.1, MinTasks: 5, MinCalls: 20,
+		Every: 30 * time.Second, Window: 15 * time.Minute, For: 5 * time.Minute,
 		TaskStuck: 30 * time.Minute, InProgress: 100,
 		LatencyFactor: 2, CostPerHour: 10, CostPerDay: 100, QualityDrop: 1,
 		MessageWait: time.Minute, AgentSilent: time.Hour, AgentCallsPerTask: 10,

@@ -164,7 +164,7 @@ func (m *Metrics) observe(p, team, name string, x float64, e exemplar, values ..
 func (m *Metrics) at(p, team, name string, values []string) *series {
 	all := [8]string{p, team}
 	n := 2 + copy(all[2:], values)
-	s, capped := m.vectors[name].at(m.cfg.LabelValues, all[:n]...)
+	s, capped := m.vectors[name].at(m.cfg.LabelValues, m.cfg.Clock().UnixNano()-1e6, all[:n]...)
 	if capped {
 		m.capped++
 	}

@@ -76,7 +76,7 @@ func (m *Metrics) Load(raw []byte) error {
 }
 
 func (m *Metrics) adopt(v *vector, one *series) {
-	s := v.open(one.Values)
+	s := v.open(one.Values, one.Created)
 	s.Sum, s.Exact, s.Count, s.Zero = one.Sum, one.Exact, one.Count, one.Zero
 	if len(one.Buckets) == len(s.Buckets) {
 		s.Buckets = one.Buckets

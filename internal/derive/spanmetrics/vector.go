@@ -44,6 +44,8 @@ type series struct {
 	Buckets []uint64         `json:"b,omitempty"`
 	Native  map[int32]uint64 `json:"n,omitempty"`
 	Zero    uint64           `json:"z,omitempty"`
+	// Created is when the first of it was counted, nanoseconds: a reader knows by it that it was zero before.
+	Created int64 `json:"t,omitempty"`
 
 	pairs     []*dto.LabelPair
 	exemplars []exemplar // of each bucket, or one of a counter
@@ -72,7 +74,7 @@ func newVector(name, help string, labels []string, buckets []float64) *vector {
 }
 
 // at returns the series of some label values, project and team first. capped tells that a value was put into other.
-func (v *vector) at(limit int, values ...string) (s *series, capped bool) {
+func (v *vector) at(limit int, now int64, values ...string) (s *series, capped bool) {
 	v.key = v.key[:0]
 	for _, value := range values {
 		v.key = append(append(v.key, value...), 0xff)
@@ -91,16 +93,16 @@ func (v *vector) at(limit int, values ...string) (s *series, capped bool) {
 		}
 		v.seen[i][strings.Clone(value)] = struct{}{}
 	}
-	return v.open(values), capped
+	return v.open(values, now), capped
 }
 
 // open returns the series of exactly these values.
-func (v *vector) open(values []string) *series {
+func (v *vector) open(values []string, now int64) *series {
 	key := strings.Join(values, "\xff") + "\xff"
 	if s, ok := v.series[key]; ok {
 		return s
 	}
-	s := &series{Values: values}
+	s := &series{Values: values, Created: now}
 	for i := range values {
 		values[i] = strings.ToValidUTF8(strings.Clone(values[i]), "\uFFFD")
 	}
@@ -172,14 +174,16 @@ func (e exposed) Write(to *dto.Metric) error {
 }
 
 func (v *vector) expose(s *series) prometheus.Metric {
+	created := timestamppb.New(time.Unix(0, s.Created))
 	m := &dto.Metric{Label: s.pairs}
 	if v.buckets == nil {
-		m.Counter = &dto.Counter{Value: new(s.value(v)), Exemplar: s.exemplars[0].proto()}
+		m.Counter = &dto.Counter{Value: new(s.value(v)), Exemplar: s.exemplars[0].proto(), CreatedTimestamp: created}
 		return exposed{v, m}
 	}
 	h := &dto.Histogram{
 		SampleCount: new(s.Count), SampleSum: new(s.Sum),
 		Schema: proto.Int32(nativeSchema), ZeroThreshold: proto.Float64(math.SmallestNonzeroFloat64), ZeroCount: new(s.Zero),
+		CreatedTimestamp: created,
 	}
 	var below uint64
 	for i, bound := range v.buckets {

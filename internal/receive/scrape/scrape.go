@@ -40,6 +40,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Registerer takes the managers' own metrics.
 	Registerer prometheus.Registerer
+	// StartTimes passes on when counters began.
+	StartTimes bool
 	// Failed is called when a manager ends by itself.
 	Failed func(error)
 }
@@ -67,7 +69,7 @@ func Start(cfg Config) (*Manager, error) {
 		return nil, errors.New("make discovery: its metrics can't be registered")
 	}
 	// Descriptions must come with every sample: the store keeps them for /api/v1/metadata.
-	m.Manager, err = scrape.NewManager(&scrape.Options{AppendMetadata: true}, cfg.Logger.With("component", "scrape"), nil, nil, cfg.To, cfg.Registerer)
+	m.Manager, err = scrape.NewManager(&scrape.Options{AppendMetadata: true, ParseST: cfg.StartTimes}, cfg.Logger.With("component", "scrape"), nil, nil, cfg.To, cfg.Registerer)
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("make scrapes: %w", err)

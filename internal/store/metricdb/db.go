@@ -97,6 +97,7 @@ func Open(dir string, cfg Config) (*DB, error) {
 	opts.MaxExemplars = int64(cfg.MaxExemplars)
 	opts.StripeSize = stripes
 	opts.HeadChunksWriteBufferSize = headChunksBuffer
+	opts.EnableSTAsZeroSample = !cfg.StartTimestamps
 	if cfg.StartTimestamps {
 		opts.EnableSTStorage, opts.FloatChunkEncoding, opts.EnableHistogramSTEncoding = true, chunkenc.EncXOR2, true
 	}
@@ -149,8 +150,12 @@ func (d *DB) Queryable() storage.SampleAndChunkQueryable { return d.tsdb }
 // Exemplars is what exemplar queries read.
 func (d *DB) Exemplars() storage.ExemplarQueryable { return d.tsdb }
 
-// Appendable is what scrapes, remote writes and rules write to.
+// Appendable is what rules write to.
 func (d *DB) Appendable() storage.AppendableV2 { return guarded{d} }
+
+// FromItself is what the server's own series are written to. A counter that says when it began gets a zero there, so
+// that its first increase is seen.
+func (d *DB) FromItself() storage.AppendableV2 { return itself{d} }
 
 // StartTime returns the oldest time of a sample, milliseconds.
 func (d *DB) StartTime() (int64, error) { return d.tsdb.StartTime() }

@@ -143,6 +143,12 @@ func (d *DB) FromSenders() storage.AppendableV2 { return senders{d} }
 
 type senders struct{ d *DB }
 
+type itself struct{ d *DB }
+
+func (i itself) AppenderV2(ctx context.Context) storage.AppenderV2 {
+	return &guardedAppender{AppenderV2: i.d.tsdb.AppenderV2(ctx), d: i.d, zero: true}
+}
+
 func (s senders) AppenderV2(ctx context.Context) storage.AppenderV2 {
 	return &guardedAppender{AppenderV2: s.d.tsdb.AppenderV2(ctx), d: s.d, foreign: true}
 }
@@ -154,6 +160,9 @@ type guardedAppender struct {
 	d *DB
 	// foreign is set when the samples come from outside.
 	foreign bool
+	// zero is set when a start time becomes a sample of zero. Stock Prometheus has that off, and so have we for what
+	// comes from outside: equal samples give equal results.
+	zero bool
 }
 
 // Append implements storage.AppenderV2.
@@ -163,6 +172,9 @@ func (a *guardedAppender) Append(ref storage.SeriesRef, ls labels.Labels, st, t 
 			a.d.refused.add(reasonOf(err))
 			return 0, err
 		}
+	}
+	if !a.zero && !a.d.cfg.StartTimestamps {
+		st = 0
 	}
 	a.d.families.note(ls.Get(model.MetricNameLabel), opts.MetricFamilyName, opts.Metadata)
 	ref, err := a.AppenderV2.Append(ref, ls, st, t, v, h, fh, opts)
