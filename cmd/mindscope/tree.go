@@ -73,7 +73,7 @@ func (t tree) task(task client.Task) {
 	if task.Cause != nil {
 		fmt.Fprintln(t.w, t.red("   "+causeText(task.Cause)))
 	}
-	t.children(task.Tree, "", 0)
+	t.children(task.Tree, "", task.OtherLogs)
 	if task.Cut {
 		fmt.Fprintln(t.w, "   … the task has more spans than a tree can show; read its traces with `mindscope trace ID -o json`")
 	}

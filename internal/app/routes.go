@@ -15,7 +15,7 @@ import (
 // routes is all that the HTTP port serves.
 func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 	mux := http.NewServeMux()
-	api := apiteam.Register(mux, team.New(events, nil), a.build.Version)
+	api := apiteam.Register(mux, team.New(events, team.Options{}), a.build.Version)
 	api.Care(care.New(events, nil))
 	if metrics != nil {
 		mux.Handle(prom.Prefix+"/", metrics.api)

@@ -33,7 +33,7 @@ var layers = map[string][]string{
 var testOnly = []string{
 	"testing", "testing/synctest", "net/http/httptest",
 	"github.com/google/go-cmp/cmp", "go.uber.org/goleak", "pgregory.net/rapid", "github.com/rogpeppe/go-internal/testscript",
-	module + "/internal/store/storetest", module + "/test/harness", module + "/test/corpus",
+	module + "/internal/store/storetest", module + "/internal/query/teamtest", module + "/test/harness", module + "/test/corpus",
 }
 
 const (

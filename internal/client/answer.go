@@ -28,6 +28,7 @@ type Task struct {
 	Quality     *float64  `json:"quality"`
 	Attempts    int       `json:"attempts"`
 	Tree        []*Node   `json:"tree"`
+	OtherLogs   int       `json:"other_log_lines"`
 	Cut         bool      `json:"cut"`
 	Partial     bool      `json:"partial"`
 }

@@ -72,9 +72,9 @@ type TaskInput struct {
 type taskOutput struct {
 	Body struct {
 		Task
-		Tree    []*Node `json:"tree"`
-		Cut     bool    `json:"cut,omitempty" doc:"The task has more spans than fit; the tree holds the first ones."`
-		Partial bool    `json:"partial,omitempty"`
+		Tree          []*Node `json:"tree"`
+		OtherLogLines int     `json:"other_log_lines,omitempty" doc:"Log records written in no span of the tree."`
+		Partial       bool    `json:"partial,omitempty" doc:"A part of the store did not answer."`
 	}
 }
 
@@ -89,7 +89,7 @@ func (a *API) task(ctx context.Context, in *TaskInput) (*taskOutput, error) {
 	}
 	out := &taskOutput{}
 	out.Body.Task = wireTask(d.Summary)
-	out.Body.Cut, out.Body.Partial = d.Cut, d.Partial
+	out.Body.OtherLogLines, out.Body.Partial = d.OtherLogLines, d.Partial
 	out.Body.Tree = []*Node{}
 	for _, n := range d.Tree {
 		out.Body.Tree = append(out.Body.Tree, wireNode(n))
@@ -131,7 +131,7 @@ func (a *API) logs(ctx context.Context, in *taskLogsInput) (*logsOutput, error) 
 type traceInput struct {
 	ProjectInput
 	PageInput
-	ID string `path:"id" doc:"The trace's id, 32 hex digits."`
+	ID string `path:"id" doc:"The trace's id, 32 hex digits, or a task's: then the spans of all its traces."`
 }
 
 type traceOutput struct {

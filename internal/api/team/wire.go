@@ -57,6 +57,7 @@ type Task struct {
 	Errors      int       `json:"errors" doc:"Spans with an error."`
 	Attempts    int       `json:"attempts"`
 	Hops        Hops      `json:"hops"`
+	Cut         bool      `json:"cut,omitempty" doc:"The task has more spans than are read; sums and tree hold the first ones."`
 }
 
 // Agent is what one agent did in a task.
@@ -116,13 +117,14 @@ type Node struct {
 	ErrorType  string    `json:"error_type,omitempty"`
 	Running    bool      `json:"running,omitempty"`
 	Orphan     bool      `json:"orphan,omitempty" doc:"The parent was not found."`
+	Deep       bool      `json:"deep,omitempty" doc:"The span hangs deeper than a tree can show; it stands beside its parent."`
 	Tokens     *Tokens   `json:"tokens,omitempty"`
 	USD        string    `json:"usd,omitempty"`
 	Quality    *float64  `json:"quality,omitempty"`
 	Message    *Message  `json:"message,omitempty"`
 	Record     string    `json:"record_table,omitempty"`
 	Artifact   *Artifact `json:"artifact,omitempty"`
-	LogLines   int       `json:"log_lines,omitempty"`
+	LogLines   int       `json:"log_lines,omitempty" doc:"Log records written in the span; a task, an agent, a receiver and a top span have those of the spans below."`
 	Children   []*Node   `json:"children,omitempty"`
 }
 
@@ -178,7 +180,7 @@ func wireTask(s query.Summary) Task {
 		Start: timeOf(s.Start), DurationNs: s.Duration, IdleNs: s.Idle,
 		Tokens: wireTokens(s.Tokens), LLMCalls: s.LLMCalls, Quality: s.Quality,
 		Agents: []Agent{}, Tools: []Tool{}, Usage: []Usage{}, Models: []string{}, Traces: s.Traces,
-		Spans: s.Spans, Errors: s.Errors, Attempts: s.Attempts, Hops: Hops(s.Hops),
+		Spans: s.Spans, Errors: s.Errors, Attempts: s.Attempts, Hops: Hops(s.Hops), Cut: s.Cut,
 	}
 	if s.Cause != nil {
 		c := Cause(*s.Cause)
@@ -217,7 +219,7 @@ func wireNode(n *query.Node) *Node {
 		TraceID: n.TraceID, SpanID: n.SpanID, ParentID: n.ParentID, Name: n.Name, Kind: n.Kind, Service: n.Service,
 		Agent: n.Agent, Operation: n.Operation, Tool: n.Tool, Model: n.Model,
 		Start: timeOf(n.Start), DurationNs: n.Duration, Status: n.Status, Error: n.Error, ErrorType: n.ErrorType,
-		Running: n.Running, Orphan: n.Orphan, Quality: n.Quality, Record: n.RecordTable, LogLines: n.LogLines,
+		Running: n.Running, Orphan: n.Orphan, Deep: n.Deep, Quality: n.Quality, Record: n.RecordTable, LogLines: n.LogLines,
 	}
 	if n.HasTokens {
 		tokens := wireTokens(n.Tokens)

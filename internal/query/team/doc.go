@@ -22,16 +22,41 @@ type Reader interface {
 	Stats(ctx context.Context) (store.Stats, error)
 }
 
+// Watch knows what happens just now and is not stored: heartbeats.
+type Watch interface {
+	// LastSign returns when the sender of a running span last showed that it lives, nanoseconds, and whether the span
+	// is known to run.
+	LastSign(p signal.Project, traceID, spanID string) (at int64, ok bool)
+}
+
+// Options complete Questions; the zero value is usable.
+type Options struct {
+	// Watch may be nil: then only what is stored counts as a sign of life.
+	Watch Watch
+	// Clock tells the time: time.Now.
+	Clock func() time.Time
+}
+
 // Questions answers. It is safe for concurrent use.
 type Questions struct {
 	events Reader
+	watch  Watch
 	clock  func() time.Time
 }
 
-// New returns Questions to events; clock may be nil for time.Now.
-func New(events Reader, clock func() time.Time) *Questions {
-	if clock == nil {
-		clock = time.Now
+// New returns Questions to events.
+func New(events Reader, o Options) *Questions {
+	if o.Clock == nil {
+		o.Clock = time.Now
 	}
-	return &Questions{events: events, clock: clock}
+	return &Questions{events: events, watch: o.Watch, clock: o.Clock}
+}
+
+// span reads a span or start row of p.
+func (q *Questions) span(p signal.Project, r *store.Row) Span {
+	s := spanOf(r)
+	if s.Running && q.watch != nil {
+		s.LastSign, _ = q.watch.LastSign(p, s.TraceID, s.SpanID)
+	}
+	return s
 }

@@ -20,30 +20,52 @@ const (
 	MaxLimit     = 1000
 )
 
-// place is where a page ended: the last row's time and id.
+// Lists that are paged. A token belongs to its list.
+const (
+	listTasks         = "tasks"
+	listSpans         = "spans"
+	listLogs          = "logs"
+	listConversations = "conversations"
+	listUsers         = "users"
+	listTurns         = "turns"
+)
+
+// place is where a page of a list ended: the last item's time and id.
 type place struct {
-	Time int64  `json:"t"`
-	ID   string `json:"i"`
+	List string
+	Time int64
+	ID   string
 }
 
 func (p place) token() string {
-	b, err := json.Marshal(p)
+	// Bytes, not a text: ids need not be UTF-8.
+	b, err := json.Marshal(tokenJSON{p.List, p.Time, []byte(p.ID)})
 	if err != nil {
 		panic("BUG: page token: " + err.Error())
 	}
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func parseToken(token string) (place, error) {
-	var p place
+type tokenJSON struct {
+	List string `json:"l"`
+	Time int64  `json:"t,omitempty"`
+	ID   []byte `json:"i"`
+}
+
+// maxToken bounds what is decoded; ids are shorter by far.
+const maxToken = 8192
+
+// parseToken reads a token of a list; nil for the first page.
+func parseToken(token, list string) (*place, error) {
+	if token == "" {
+		return nil, nil //nolint:nilnil // no token is no place, and no error
+	}
+	var t tokenJSON
 	raw, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
-		return p, signal.Permanent(ErrPageToken)
+	if err != nil || len(token) > maxToken || json.Unmarshal(raw, &t) != nil || t.List != list || t.ID == nil {
+		return nil, signal.Permanent(ErrPageToken)
 	}
-	if err := json.Unmarshal(raw, &p); err != nil {
-		return p, signal.Permanent(ErrPageToken)
-	}
-	return p, nil
+	return &place{t.List, t.Time, string(t.ID)}, nil
 }
 
 func limitOf(n int) int {

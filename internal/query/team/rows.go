@@ -19,15 +19,27 @@ type RowPage struct {
 	Partial bool
 }
 
-// Trace returns a page of a trace's spans with all their fields. It returns store.ErrNotFound for an unknown trace.
-func (q *Questions) Trace(ctx context.Context, p signal.Project, traceID, page string, limit int) (RowPage, error) {
-	traceID = strings.ToLower(traceID)
-	within, err := q.events.TraceRange(ctx, p, traceID)
+// Trace returns a page of a trace's spans with all their fields. The id of a task is taken too, and names the spans of
+// all its traces. It returns store.ErrNotFound for an unknown trace.
+func (q *Questions) Trace(ctx context.Context, p signal.Project, id, page string, limit int) (RowPage, error) {
+	after, err := parseToken(page, listSpans)
 	if err != nil {
 		return RowPage{}, err
 	}
-	scope := store.Scope{Kind: store.KindSpan, Time: within, Filter: store.Eq(store.FieldTraceID, traceID)}
-	out, err := q.rows(ctx, p, scope, page, limit)
+	traces := []string{strings.ToLower(id)}
+	within, err := q.events.TraceRange(ctx, p, traces[0])
+	if errors.Is(err, store.ErrNotFound) {
+		t, taskErr := q.resolve(ctx, p, "", id)
+		if errors.Is(taskErr, store.ErrNotFound) {
+			return RowPage{}, fmt.Errorf("trace %s: %w", id, store.ErrNotFound)
+		}
+		traces, within, err = t.traces, signal.AllTime(), taskErr
+	}
+	if err != nil {
+		return RowPage{}, err
+	}
+	scope := store.Scope{Kind: store.KindSpan, Time: within, Filter: store.In{Field: store.FieldTraceID, Values: traces}}
+	out, err := q.rows(ctx, p, scope, listSpans, after, limit)
 	if err != nil {
 		return out, err
 	}
@@ -36,24 +48,23 @@ func (q *Questions) Trace(ctx context.Context, p signal.Project, traceID, page s
 
 // TaskLogs returns a page of a task's log records. Errors as of Task.
 func (q *Questions) TaskLogs(ctx context.Context, p signal.Project, team, id, page string, limit int) (RowPage, error) {
-	key, traces, err := q.resolve(ctx, p, team, id)
+	after, err := parseToken(page, listLogs)
 	if err != nil {
 		return RowPage{}, err
 	}
-	scope := store.Scope{Kind: store.KindLog, Time: signal.AllTime(), Filter: logsOf(key, traces)}
-	return q.rows(ctx, p, scope, page, limit)
+	t, err := q.resolve(ctx, p, team, id)
+	if err != nil {
+		return RowPage{}, err
+	}
+	scope := store.Scope{Kind: store.KindLog, Time: signal.AllTime(), Filter: t.rows()}
+	return q.rows(ctx, p, scope, listLogs, after, limit)
 }
 
 // rows reads one page of a scope. A page begins at the time where the one before ended and leaves out the rows of that
 // time that were in it.
-func (q *Questions) rows(ctx context.Context, p signal.Project, scope store.Scope, page string, limit int) (RowPage, error) {
+func (q *Questions) rows(ctx context.Context, p signal.Project, scope store.Scope, list string, after *place, limit int) (RowPage, error) {
 	var out RowPage
-	var after place
-	if page != "" {
-		var err error
-		if after, err = parseToken(page); err != nil {
-			return out, err
-		}
+	if after != nil {
 		scope.Time.Start = max(scope.Time.Start, after.Time)
 	}
 	limit = limitOf(limit)
@@ -65,12 +76,12 @@ func (q *Questions) rows(ctx context.Context, p signal.Project, scope store.Scop
 		if err != nil {
 			return out, fmt.Errorf("read rows: %w", err)
 		}
-		if page != "" && r.Time == after.Time && r.ID <= after.ID {
+		if after != nil && r.Time == after.Time && r.ID <= after.ID {
 			continue
 		}
 		if len(out.Rows) == limit {
 			last := out.Rows[limit-1]
-			out.Next = place{last.Time, last.ID}.token()
+			out.Next = place{list, last.Time, last.ID}.token()
 			break
 		}
 		out.Rows = append(out.Rows, r.Clone())
@@ -99,22 +110,19 @@ type PartyPage struct {
 
 // Conversations lists the conversations since a time.
 func (q *Questions) Conversations(ctx context.Context, p signal.Project, since time.Time, page string, limit int) (PartyPage, error) {
-	return q.parties(ctx, p, store.FieldConversation, since, page, limit)
+	return q.parties(ctx, p, listConversations, store.FieldConversation, since, page, limit)
 }
 
 // Users lists the users since a time.
 func (q *Questions) Users(ctx context.Context, p signal.Project, since time.Time, page string, limit int) (PartyPage, error) {
-	return q.parties(ctx, p, store.FieldUser, since, page, limit)
+	return q.parties(ctx, p, listUsers, store.FieldUser, since, page, limit)
 }
 
-func (q *Questions) parties(ctx context.Context, p signal.Project, field string, since time.Time, page string, limit int) (PartyPage, error) {
+func (q *Questions) parties(ctx context.Context, p signal.Project, list, field string, since time.Time, page string, limit int) (PartyPage, error) {
 	var out PartyPage
-	var after place
-	if page != "" {
-		var err error
-		if after, err = parseToken(page); err != nil {
-			return out, err
-		}
+	after, err := parseToken(page, list)
+	if err != nil {
+		return out, err
 	}
 	within := signal.AllTime()
 	if !since.IsZero() {
@@ -137,11 +145,11 @@ func (q *Questions) parties(ctx context.Context, p signal.Project, field string,
 	}
 	limit = limitOf(limit)
 	for _, g := range groups {
-		if page != "" && g.Key[0] <= after.ID {
+		if after != nil && g.Key[0] <= after.ID {
 			continue
 		}
 		if len(out.Parties) == limit {
-			out.Next = place{ID: out.Parties[limit-1].ID}.token()
+			out.Next = place{List: list, ID: out.Parties[limit-1].ID}.token()
 			break
 		}
 		out.Parties = append(out.Parties, Party{

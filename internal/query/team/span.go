@@ -1,6 +1,7 @@
 package team
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,24 +16,26 @@ type Tokens struct {
 }
 
 // Total returns the sum of all buckets.
-func (t Tokens) Total() int64 { return t.Input + t.CacheRead + t.CacheWrite + t.Output + t.Reasoning }
-
-// In returns all tokens that went in, Out all that came out.
-func (t Tokens) In() int64 { return t.Input + t.CacheRead + t.CacheWrite }
-
-// Out returns all tokens that came out.
-func (t Tokens) Out() int64 { return t.Output + t.Reasoning }
+func (t Tokens) Total() int64 {
+	return plus(plus(plus(t.Input, t.CacheRead), t.CacheWrite), plus(t.Output, t.Reasoning))
+}
 
 func (t *Tokens) add(o Tokens) {
-	t.Input += o.Input
-	t.CacheRead += o.CacheRead
-	t.CacheWrite += o.CacheWrite
-	t.Output += o.Output
-	t.Reasoning += o.Reasoning
+	t.Input = plus(t.Input, o.Input)
+	t.CacheRead = plus(t.CacheRead, o.CacheRead)
+	t.CacheWrite = plus(t.CacheWrite, o.CacheWrite)
+	t.Output = plus(t.Output, o.Output)
+	t.Reasoning = plus(t.Reasoning, o.Reasoning)
 }
 
 // PicoUSD is money in 10⁻¹² US dollars; it holds up to nine million dollars.
 type PicoUSD int64
+
+// maxMicroUSD is the largest number of micro-dollars that a PicoUSD can hold.
+const maxMicroUSD = math.MaxInt64/1_000_000 - 1
+
+// plus adds; what no PicoUSD can hold stays at the largest one.
+func (p PicoUSD) plus(o PicoUSD) PicoUSD { return PicoUSD(plus(int64(p), int64(o))) }
 
 // String returns the exact decimal number of dollars, without trailing zeros: 0.0231.
 func (p PicoUSD) String() string {
@@ -56,8 +59,10 @@ type Span struct {
 	Start, Duration int64
 	// Status is unset, ok or error; Error and ErrorType say more when it is error.
 	Status, Error, ErrorType string
-	// Running: only the start record is known.
-	Running bool
+	// Running: only the start record is known. LastSign is when its sender last showed that it lives, as far as
+	// somebody kept watch; 0 for nobody.
+	Running  bool
+	LastSign int64
 
 	Team, Task, TaskType, Outcome string
 	Provisional                   bool
@@ -148,16 +153,22 @@ func spanOf(r *store.Row) Span {
 }
 
 func (s *Span) readUsage(r *store.Row) {
-	s.HasTokens = r.Has(store.FieldTokensInput) || r.Has(store.FieldTokensOutput)
-	s.Tokens = Tokens{
-		Input:      r.Get(store.FieldTokensInput).Int(),
-		CacheRead:  r.Get(store.FieldTokensCacheRead).Int(),
-		CacheWrite: r.Get(store.FieldTokensCacheWrite5m).Int() + r.Get(store.FieldTokensCacheWrite1h).Int(),
-		Output:     r.Get(store.FieldTokensOutput).Int(),
-		Reasoning:  r.Get(store.FieldTokensReasoning).Int(),
+	tokens := func(field string) int64 {
+		s.HasTokens = s.HasTokens || r.Has(field)
+		return max(r.Get(field).Int(), 0)
 	}
-	s.HasCost = r.Has(store.FieldCostMicro)
-	s.Cost = PicoUSD(r.Get(store.FieldCostMicro).Int()*1_000_000 + r.Get(store.FieldCostRest).Int())
+	s.Tokens = Tokens{
+		Input:      tokens(store.FieldTokensInput),
+		CacheRead:  tokens(store.FieldTokensCacheRead),
+		CacheWrite: plus(tokens(store.FieldTokensCacheWrite5m), tokens(store.FieldTokensCacheWrite1h)),
+		Output:     tokens(store.FieldTokensOutput),
+		Reasoning:  tokens(store.FieldTokensReasoning),
+	}
+	// A cost beyond all prices is none.
+	if micro := r.Get(store.FieldCostMicro).Int(); r.Has(store.FieldCostMicro) && micro >= 0 && micro <= maxMicroUSD {
+		s.HasCost = true
+		s.Cost = PicoUSD(micro*1_000_000 + min(max(r.Get(store.FieldCostRest).Int(), 0), 999_999))
+	}
 }
 
 func (s *Span) readHops(r *store.Row) {

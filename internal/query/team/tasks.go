@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -37,48 +38,55 @@ type TaskPage struct {
 	Partial bool
 }
 
-// taskKey names a task within a project.
+// taskKey names a task within a project. A provisional one is named by its trace alone, its team is "".
 type taskKey struct{ team, id string }
 
-// firstWindow is the first stretch of time that is searched for tasks; it doubles until the page is full.
-const firstWindow = time.Hour
-
-// maxKeys bounds the tasks that are looked at in one window.
-const maxKeys = 5000
+const (
+	// firstWindow is the first stretch of time that is searched for tasks; it doubles until the page is full.
+	firstWindow = 15 * time.Minute
+	// maxWindow is beyond any retention.
+	maxWindow = int64(1) << 61
+	// maxKeys bounds the tasks that are looked at in one window; a window with more is halved.
+	maxKeys = 1000
+	// maxBatch bounds the spans, as far as a window shows them, of the tasks that are summed up at once.
+	maxBatch = 100_000
+	// futureLimit is how far the clocks of senders may run ahead.
+	futureLimit = 48 * time.Hour
+)
 
 // Tasks lists tasks by their start, newest first. It searches windows of time that double in length, so that the latest
 // tasks are found without looking through the whole retention.
 func (q *Questions) Tasks(ctx context.Context, p signal.Project, tq TaskQuery) (TaskPage, error) {
-	var page TaskPage
 	s, err := q.newTaskSearch(ctx, p, tq)
 	if err != nil {
-		return page, err
+		return TaskPage{}, err
 	}
-	for window := firstWindow; ; window *= 2 {
-		start := s.until - int64(window)
-		last := start <= s.since
-		if last {
-			start = s.since
+	start, size := min(s.until, q.clock().UnixNano()), int64(firstWindow)
+	for {
+		want := start - min(size, max(start-s.since, 0))
+		got, err := s.look(ctx, want)
+		if err != nil {
+			return TaskPage{}, err
 		}
-		if err := s.look(ctx, start); err != nil {
-			if !errors.Is(err, store.ErrPartial) {
-				return page, err
-			}
-			page.Partial = true
+		if size *= 2; got > want { // too many for one window
+			size = max(start-got, int64(time.Second))
 		}
+		start, size = got, min(size, maxWindow)
 		found := s.found(start)
+		if len(found) <= s.limit && start > s.since {
+			continue
+		}
+		page := TaskPage{Tasks: found, Partial: s.partial}
 		if len(found) > s.limit {
 			page.Tasks = found[:s.limit]
 			end := page.Tasks[s.limit-1]
-			page.Next = place{end.Start, end.Team + "\x00" + end.ID}.token()
-			return page, nil
+			page.Next = place{listTasks, end.Start, placeOf(end)}.token()
 		}
-		if last {
-			page.Tasks = found
-			return page, nil
-		}
+		return page, nil
 	}
 }
+
+func placeOf(t Summary) string { return t.Team + "\x00" + t.ID }
 
 type taskSearch struct {
 	*Questions
@@ -87,42 +95,45 @@ type taskSearch struct {
 	since, until int64
 	after        *place
 	limit        int
-	looked       int64 // everything from here to until was looked at
-	tasks        map[taskKey]Summary
+	// looked: everything from here on was looked at, until included or not (see newTaskSearch).
+	looked  int64
+	tasks   map[taskKey]Summary
+	partial bool
 }
 
 func (q *Questions) newTaskSearch(ctx context.Context, p signal.Project, tq TaskQuery) (*taskSearch, error) {
-	now := q.clock()
-	s := &taskSearch{Questions: q, project: p, query: tq, limit: limitOf(tq.Limit), tasks: map[taskKey]Summary{}}
-	s.until = now.Add(48 * time.Hour).UnixNano() // clocks of senders run ahead
-	if !tq.Until.IsZero() {
-		s.until = tq.Until.UnixNano()
-	}
-	stats, err := q.events.Stats(ctx)
+	after, err := parseToken(tq.Page, listTasks)
 	if err != nil {
 		return nil, err
 	}
-	s.since = stats.Accept.Start
+	stats, err := q.events.Stats(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the store's limits: %w", err)
+	}
+	s := &taskSearch{
+		Questions: q, project: p, query: tq, after: after, limit: limitOf(tq.Limit), tasks: map[taskKey]Summary{},
+		until: q.clock().Add(futureLimit).UnixNano(), since: stats.Accept.Start,
+	}
+	s.looked = s.until
+	if !tq.Until.IsZero() {
+		s.until = min(s.until, tq.Until.UnixNano())
+	}
 	if !tq.Since.IsZero() {
 		s.since = max(s.since, tq.Since.UnixNano())
 	}
-	if tq.Page != "" {
-		at, err := parseToken(tq.Page)
-		if err != nil {
-			return nil, err
-		}
-		s.after = &at
-		s.until = min(s.until, at.Time+1)
+	if after != nil {
+		s.until = min(s.until, after.Time+1)
 	}
-	s.looked = s.until
+	s.until = max(s.until, s.since)
+	if !s.selective() {
+		// Every task has a row at its start. One that is selected by a row may have that row long after its start.
+		s.looked = s.until
+	}
 	return s, nil
 }
 
-// look finds the tasks that have a row in [start, looked) and sums them up.
-func (s *taskSearch) look(ctx context.Context, start int64) error {
-	if start >= s.looked {
-		return nil
-	}
+// rowFilters are the conditions of the query that hold for single rows.
+func (s *taskSearch) rowFilters() store.And {
 	filters := store.And{store.Exists{Field: store.FieldTaskID}}
 	for _, f := range []struct{ field, text string }{
 		{store.FieldTeam, s.query.Team},
@@ -135,80 +146,195 @@ func (s *taskSearch) look(ctx context.Context, start int64) error {
 			filters = append(filters, store.Eq(f.field, f.text))
 		}
 	}
-	byTeam := map[string][]string{}
-	for _, kind := range []store.Kind{store.KindSpan, store.KindStart} {
+	return filters
+}
+
+func (s *taskSearch) selective() bool { return len(s.rowFilters()) > 1 }
+
+// look finds the tasks that have a row in [start, looked) and sums them up. Where there are too many it looks at a
+// shorter stretch; it returns where that begins.
+func (s *taskSearch) look(ctx context.Context, start int64) (int64, error) {
+	for start < s.looked {
+		keys, err := s.keys(ctx, signal.TimeRange{Start: start, End: s.looked})
+		if errors.Is(err, store.ErrTooMany) && s.looked-start > 1 {
+			start += (s.looked - start) / 2
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		s.looked = start
+		if err := s.sumAll(ctx, keys); err != nil {
+			return 0, err
+		}
+	}
+	return start, nil
+}
+
+// keys returns the tasks with a row in a range that are not known yet, with the number of those rows.
+func (s *taskSearch) keys(ctx context.Context, within signal.TimeRange) (map[taskKey]int, error) {
+	keys := map[taskKey]int{}
+	for _, kind := range workKinds() {
 		groups, err := s.events.Aggregate(ctx, s.project, store.Aggregate{
-			Scope:   store.Scope{Kind: kind, Time: signal.TimeRange{Start: start, End: s.looked}, Filter: filters},
-			By:      []string{store.FieldTeam, store.FieldTaskID},
+			Scope:   store.Scope{Kind: kind, Time: within, Filter: s.rowFilters()},
+			By:      []string{store.FieldTeam, store.FieldTaskID, store.FieldTaskProvisional},
 			Columns: []store.Column{{Func: store.CountRows}},
 			Limit:   maxKeys,
 		})
-		if err != nil {
-			return fmt.Errorf("find tasks: %w", err)
+		if errors.Is(err, store.ErrPartial) {
+			s.partial = true
+		} else if err != nil {
+			return nil, fmt.Errorf("find tasks: %w", err)
 		}
 		for _, g := range groups {
 			key := taskKey{g.Key[0], g.Key[1]}
+			if g.Key[2] == "true" {
+				key.team = ""
+			}
 			if _, known := s.tasks[key]; !known && strings.HasPrefix(key.id, s.query.Prefix) {
-				byTeam[key.team] = append(byTeam[key.team], key.id)
+				keys[key] += int(g.Values[0])
 			}
 		}
 	}
-	s.looked = start
+	return keys, nil
+}
+
+// sumAll sums tasks up, some of a team at a time.
+func (s *taskSearch) sumAll(ctx context.Context, keys map[taskKey]int) error {
+	byTeam := map[string][]string{}
+	for k := range keys {
+		byTeam[k.team] = append(byTeam[k.team], k.id)
+	}
 	for team, ids := range byTeam {
-		if err := s.sum(ctx, team, unique(ids)); err != nil {
-			return err
+		slices.Sort(ids)
+		for len(ids) > 0 {
+			n, rows := 0, 0
+			for n < len(ids) && (n == 0 || rows < maxBatch) {
+				rows += keys[taskKey{team, ids[n]}]
+				n++
+			}
+			if err := s.sum(ctx, team, ids[:n]); err != nil {
+				return err
+			}
+			ids = ids[n:]
 		}
 	}
 	return nil
 }
 
-// sum folds the tasks of a team with these ids.
+// sum folds the tasks of a team with these ids; the provisional ones when team is "".
 func (s *taskSearch) sum(ctx context.Context, team string, ids []string) error {
-	folds := map[string]*Fold{}
 	filter := store.And{store.In{Field: store.FieldTaskID, Values: ids}, store.Eq(store.FieldTeam, team)}
-	var provisional []string
-	for _, kind := range []store.Kind{store.KindSpan, store.KindStart} {
-		rows := s.events.Select(ctx, s.project, store.Select{
-			Scope:  store.Scope{Kind: kind, Time: signal.AllTime(), Filter: filter},
-			Fields: spanFields(),
-		})
-		for r, err := range rows {
-			if err != nil {
-				return fmt.Errorf("read tasks: %w", err)
-			}
-			span := spanOf(r)
-			f, ok := folds[span.Task]
-			if !ok {
-				f = &Fold{}
-				folds[span.Task] = f
-				if span.Provisional {
-					provisional = append(provisional, span.Task)
-				}
-			}
-			if len(f.spans) < MaxSpans {
-				f.Add(span)
-			}
+	if team == "" {
+		filter[1] = store.Eq(store.FieldTaskProvisional, "true")
+		joined, err := s.joined(ctx, ids)
+		if err != nil {
+			return err
+		}
+		ids = slices.DeleteFunc(ids, func(id string) bool { return joined[id] })
+		filter[0] = store.In{Field: store.FieldTaskID, Values: ids}
+	}
+	folds, cut, err := s.fold(ctx, filter)
+	if err != nil {
+		return err
+	}
+	if team != "" {
+		if err := s.adopt(ctx, folds); err != nil {
+			return err
 		}
 	}
-	joined, err := s.joined(ctx, provisional)
+	err = s.judge(ctx, s.project, filter, func(r *store.Row) *Fold { return folds[r.Text(store.FieldTaskID)] })
 	if err != nil {
 		return err
 	}
 	now := s.clock().UnixNano()
 	for id, f := range folds {
-		if !joined[id] {
-			s.tasks[taskKey{team, id}] = f.Summary(now)
+		sum := f.Summary(now)
+		sum.Cut = cut[id]
+		s.tasks[taskKey{team, id}] = sum
+	}
+	return nil
+}
+
+func (s *taskSearch) fold(ctx context.Context, filter store.Filter) (folds map[string]*Fold, cut map[string]bool, err error) {
+	folds, cut = map[string]*Fold{}, map[string]bool{}
+	for _, kind := range workKinds() {
+		rows := s.events.Select(ctx, s.project, store.Select{
+			Scope:  store.Scope{Kind: kind, Time: signal.AllTime(), Filter: filter},
+			Fields: spanFields(), Order: store.OldestFirst,
+		})
+		for r, err := range rows {
+			if errors.Is(err, store.ErrPartial) {
+				s.partial = true
+				break
+			}
+			if err != nil {
+				return nil, nil, fmt.Errorf("read tasks: %w", err)
+			}
+			span := s.span(s.project, r)
+			f, ok := folds[span.Task]
+			if !ok {
+				f = &Fold{}
+				folds[span.Task] = f
+			}
+			if f.Len() >= MaxSpans {
+				cut[span.Task] = true
+				continue
+			}
+			f.Add(span)
+		}
+	}
+	return folds, cut, nil
+}
+
+// adopt adds the spans that know of no task to the one task of their trace.
+func (s *taskSearch) adopt(ctx context.Context, folds map[string]*Fold) error {
+	owner := map[string]*Fold{} // nil: several tasks have the trace
+	for _, f := range folds {
+		for _, trace := range f.traces() {
+			if _, taken := owner[trace]; taken {
+				owner[trace] = nil
+				continue
+			}
+			owner[trace] = f
+		}
+	}
+	traces := slices.Sorted(maps.Keys(owner))
+	if len(traces) == 0 {
+		return nil
+	}
+	more, _, err := s.fold(ctx, store.And{
+		store.In{Field: store.FieldTraceID, Values: traces}, store.Eq(store.FieldTaskProvisional, "true"),
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range more {
+		for _, span := range f.spans {
+			if to := owner[span.TraceID]; to != nil && to.Len() < MaxSpans {
+				to.Add(span)
+			}
 		}
 	}
 	return nil
 }
 
+// traces returns the distinct traces of the spans, at most maxTraces.
+func (f *Fold) traces() []string {
+	var out []string
+	seen := map[string]bool{"": true}
+	for i := range f.spans {
+		if trace := f.spans[i].TraceID; !seen[trace] && len(out) < maxTraces {
+			seen[trace] = true
+			out = append(out, trace)
+		}
+	}
+	return out
+}
+
 // joined tells which of the traces belong to a task with an id of its own: their provisional task is part of that one.
 func (s *taskSearch) joined(ctx context.Context, traces []string) (map[string]bool, error) {
 	out := map[string]bool{}
-	if len(traces) == 0 {
-		return out, nil
-	}
 	groups, err := s.events.Aggregate(ctx, s.project, store.Aggregate{
 		Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.And{
 			store.In{Field: store.FieldTraceID, Values: traces},
@@ -219,7 +345,9 @@ func (s *taskSearch) joined(ctx context.Context, traces []string) (map[string]bo
 		Columns: []store.Column{{Func: store.CountRows}},
 		Limit:   len(traces) + 1,
 	})
-	if err != nil {
+	if errors.Is(err, store.ErrPartial) {
+		s.partial = true
+	} else if err != nil {
 		return nil, fmt.Errorf("find tasks of traces: %w", err)
 	}
 	for _, g := range groups {
@@ -237,13 +365,13 @@ func (s *taskSearch) found(start int64) []Summary {
 		}
 	}
 	slices.SortFunc(out, func(a, b Summary) int {
-		return cmp.Or(cmp.Compare(b.Start, a.Start), strings.Compare(a.Team+"\x00"+a.ID, b.Team+"\x00"+b.ID))
+		return cmp.Or(cmp.Compare(b.Start, a.Start), strings.Compare(placeOf(a), placeOf(b)))
 	})
 	return out
 }
 
 func (s *taskSearch) behind(t Summary) bool {
-	return s.after == nil || t.Start < s.after.Time || t.Team+"\x00"+t.ID > s.after.ID
+	return s.after == nil || t.Start < s.after.Time || placeOf(t) > s.after.ID
 }
 
 func (s *taskSearch) passes(t Summary) bool {

@@ -71,7 +71,7 @@ func (t *totals) use(s *Span) {
 		u.Unknown++
 	}
 	u.Tokens.add(s.Tokens)
-	u.Cost += s.Cost
+	u.Cost = u.Cost.plus(s.Cost)
 }
 
 // into writes the collected totals into sum, in an order that doesn't depend on the spans'.
@@ -92,20 +92,4 @@ func (t *totals) into(sum *Summary) {
 	slices.SortFunc(sum.Usage, func(a, b Usage) int {
 		return cmp.Or(cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Model, b.Model))
 	})
-}
-
-// agentOf returns the name of the agent that did the work of a span: its own, else that of the nearest span above which
-// names one. Many senders name the agent on the agent's span only.
-func (f *Fold) agentOf(i int) string {
-	for range f.spans { // a cycle of parents ends, too
-		if f.spans[i].Agent != "" {
-			return f.spans[i].Agent
-		}
-		p, ok := f.parent(i)
-		if !ok {
-			return ""
-		}
-		i = p
-	}
-	return ""
 }

@@ -39,7 +39,7 @@ func (q *Questions) SpanTurn(ctx context.Context, p signal.Project, traceID, spa
 		return Turn{}, err
 	}
 	turns := []Turn{{Span: Span{TraceID: traceID, SpanID: spanID}}}
-	err = q.fillTurns(ctx, p, within, turns, map[spanKey]int{{traceID, spanID}: 0}, []string{traceID}, []string{spanID})
+	err = q.fillTurns(ctx, p, within, turns, map[SpanID]int{{traceID, spanID}: 0}, []string{traceID}, []string{spanID})
 	if err != nil {
 		return Turn{}, err
 	}
@@ -97,27 +97,23 @@ func (q *Questions) tracesOf(ctx context.Context, p signal.Project, conversation
 
 // take puts the turns of one page into the page.
 func (out *TurnPage) take(fold *Fold, page string, limit int) error {
-	var after place
-	if page != "" {
-		var err error
-		if after, err = parseToken(page); err != nil {
-			return err
-		}
+	after, err := parseToken(page, listTurns)
+	if err != nil {
+		return err
 	}
-	spans := fold.Spans()
-	above := fold.aboveUsage()
+	spans, counts := fold.Spans(), fold.arrange().counts
 	for i := range spans {
 		s := &spans[i]
 		id := s.TraceID + s.SpanID
-		if above[i] || !s.Inference() && !s.HasTokens {
+		if !counts[i] {
 			continue
 		}
-		if page != "" && cmp.Or(cmp.Compare(s.Start, after.Time), strings.Compare(id, after.ID)) <= 0 {
+		if after != nil && cmp.Or(cmp.Compare(s.Start, after.Time), strings.Compare(id, after.ID)) <= 0 {
 			continue
 		}
 		if len(out.Turns) == limit {
 			last := out.Turns[limit-1].Span
-			out.Next = place{last.Start, last.TraceID + last.SpanID}.token()
+			out.Next = place{listTurns, last.Start, last.TraceID + last.SpanID}.token()
 			return nil
 		}
 		out.Turns = append(out.Turns, Turn{Span: *s})
@@ -128,14 +124,14 @@ func (out *TurnPage) take(fold *Fold, page string, limit int) error {
 // fillPage reads the rows of a page's turns. A call's wrappers are read too: some frameworks write the messages on one
 // span and the usage on another one inside it.
 func (q *Questions) fillPage(ctx context.Context, p signal.Project, fold *Fold, out *TurnPage) error {
-	turnOf := map[spanKey]int{}
+	forest, turnOf := fold.arrange(), map[SpanID]int{}
 	var traces, ids []string
 	within := signal.TimeRange{}
 	for t, turn := range out.Turns {
-		i := fold.index[spanKey{turn.Span.TraceID, turn.Span.SpanID}]
-		for ok := true; ok && (fold.spans[i].Inference() || i == fold.index[spanKey{turn.Span.TraceID, turn.Span.SpanID}]); i, ok = fold.parent(i) {
+		own := fold.index[SpanID{turn.Span.TraceID, turn.Span.SpanID}]
+		for i := own; i == own || i >= 0 && fold.spans[i].Inference(); i = forest.parent[i] {
 			s := &fold.spans[i]
-			key := spanKey{s.TraceID, s.SpanID}
+			key := SpanID{s.TraceID, s.SpanID}
 			if _, taken := turnOf[key]; taken {
 				break
 			}
@@ -155,7 +151,7 @@ func (q *Questions) fillPage(ctx context.Context, p signal.Project, fold *Fold, 
 
 // fillTurns reads the rows of the spans and hands each to its turn, the call's own span first.
 func (q *Questions) fillTurns(
-	ctx context.Context, p signal.Project, within signal.TimeRange, turns []Turn, turnOf map[spanKey]int, traces, ids []string,
+	ctx context.Context, p signal.Project, within signal.TimeRange, turns []Turn, turnOf map[SpanID]int, traces, ids []string,
 ) error {
 	filter := store.And{
 		store.In{Field: store.FieldTraceID, Values: traces}, store.In{Field: store.FieldSpanID, Values: ids},
@@ -169,7 +165,7 @@ func (q *Questions) fillTurns(
 			if err != nil {
 				return fmt.Errorf("read messages: %w", err)
 			}
-			key := spanKey{r.Text(store.FieldTraceID), r.Text(store.FieldSpanID)}
+			key := SpanID{r.Text(store.FieldTraceID), r.Text(store.FieldSpanID)}
 			t, ok := turnOf[key]
 			if !ok {
 				continue
