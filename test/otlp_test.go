@@ -155,7 +155,8 @@ func TestProtocolSamples(t *testing.T) {
 		}
 		return nil
 	})
-	if n := s.Metric(t, "mindscope_metric_points_ignored_total"); n == 0 {
+	if n := s.Metric(t, `mindscope_received_items_total{outcome="accepted",signal="metrics"`) +
+		s.Metric(t, `mindscope_received_items_total{outcome="rejected",signal="metrics"`); n == 0 {
 		t.Error("the metric points were not counted")
 	}
 }
