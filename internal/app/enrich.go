@@ -39,6 +39,9 @@ func (a *App) enrich(next signal.Sink) (signal.Sink, error) {
 	m.Counter("mindscope_forged_attributes_total",
 		"Attributes with the server's own names that senders brought; they were removed.",
 		func() float64 { return float64(d.Forged()) })
+	m.Counter("mindscope_spans_from_logs_total",
+		"Spans that were made of log records by which senders without traces tell of their calls.",
+		func() float64 { return float64(d.Told()) })
 	m.Counter("mindscope_priced_spans_total", "Spans that got a cost from the price table.",
 		func() float64 { return float64(c.Priced()) })
 	m.Counters("mindscope_price_misses_total", "Calls of models without a known price or without usage.", "model", c.Misses)

@@ -32,6 +32,8 @@ type Sink struct {
 	book    *book
 	readers sync.Pool
 	forged  atomic.Int64
+	told    atomic.Int64
+	traced  traced
 	spans   []atomic.Int64 // by dialect
 }
 
@@ -53,6 +55,9 @@ func New(next signal.Sink, _ Config) (*Sink, error) {
 // Forged returns how many mindscope.* attributes were removed because a sender brought them.
 func (s *Sink) Forged() int64 { return s.forged.Load() }
 
+// Told returns how many spans were made of log records.
+func (s *Sink) Told() int64 { return s.told.Load() }
+
 // Spans returns how many spans and log records were read in each dialect.
 func (s *Sink) Spans() map[string]int64 {
 	m := make(map[string]int64, len(s.spans))
@@ -69,7 +74,10 @@ func (s *Sink) Traces(ctx context.Context, p signal.Project, td ptrace.Traces) (
 		for _, ss := range rs.ScopeSpans().All() {
 			scope := s.book.scope(ss.Scope().Name())
 			for _, span := range ss.Spans().All() {
-				s.read(r, span.Name(), scope, span.Attributes())
+				f, d := s.read(r, span.Name(), scope, span.Attributes())
+				if d != nil && d.calls && f.conversation != "" {
+					s.traced.note(p, f.conversation)
+				}
 			}
 		}
 	}
@@ -77,18 +85,31 @@ func (s *Sink) Traces(ctx context.Context, p signal.Project, td ptrace.Traces) (
 	return s.next.Traces(ctx, p, td)
 }
 
-// Logs reads each record; its event name stands for a span's name.
+// Logs reads each record; its event name stands for a span's name. Records that tell of calls outside of any trace are
+// sent on as spans as well, see calls.
 func (s *Sink) Logs(ctx context.Context, p signal.Project, ld plog.Logs) (signal.Rejected, error) {
 	r := s.readers.Get().(*reader)
+	var told calls
 	for _, rl := range ld.ResourceLogs().All() {
+		told.enter(rl.Resource())
 		for _, sl := range rl.ScopeLogs().All() {
 			scope := s.book.scope(sl.Scope().Name())
 			for _, rec := range sl.LogRecords().All() {
-				s.read(r, rec.EventName(), scope, rec.Attributes())
+				f, d := s.read(r, rec.EventName(), scope, rec.Attributes())
+				if d != nil && d.calls && f.conversation != "" && !s.traced.has(p, f.conversation) {
+					told.add(rec, &f)
+				}
 			}
 		}
 	}
 	s.release(r)
+	if told.equal != nil {
+		s.told.Add(int64(told.traces.SpanCount()))
+		// The records stand for the spans: what is wrong with a span is wrong with its record, and is answered below.
+		if _, err := s.next.Traces(ctx, p, told.traces); err != nil {
+			return signal.Rejected{}, err
+		}
+	}
 	return s.next.Logs(ctx, p, ld)
 }
 
@@ -103,7 +124,7 @@ func (s *Sink) release(r *reader) {
 	s.readers.Put(r)
 }
 
-func (s *Sink) read(r *reader, name string, scope int, attrs pcommon.Map) {
+func (s *Sink) read(r *reader, name string, scope int, attrs pcommon.Map) (found, *known) {
 	r.reset(name)
 	r.take(attrs)
 	if r.forged > 0 {
@@ -117,11 +138,12 @@ func (s *Sink) read(r *reader, name string, scope int, attrs pcommon.Map) {
 	}
 	d := r.detect(scope)
 	if d == nil {
-		return
+		return found{}, nil
 	}
 	f := r.find(d)
 	f.put(attrs, d.name)
 	s.spans[slices.IndexFunc(s.book.dialects, func(k known) bool { return k.name == d.name })].Add(1)
+	return f, d
 }
 
 // found is what a span says.

@@ -45,6 +45,9 @@ func conventions(t table) string {
 	if len(t.Repeats) > 0 {
 		out = append(out, "Usage on "+strings.Join(t.Repeats, ", ")+" repeats the calls below and is not counted.")
 	}
+	if t.Calls {
+		out = append(out, "Log records of calls and tools outside of any trace become spans, so that a sender without traces is in every list.")
+	}
 	return strings.Join(out, " ")
 }
 

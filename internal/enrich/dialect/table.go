@@ -87,13 +87,15 @@ type detection struct {
 
 // table is one dialect as its file describes it.
 type table struct {
-	Name     string            `yaml:"name"`
-	Title    string            `yaml:"title"`
-	About    string            `yaml:"about"`
-	Detect   detection         `yaml:"detect"`
-	Excludes []string          `yaml:"excludes"`
-	Repeats  []string          `yaml:"repeats"`
-	Fields   map[string][]Rule `yaml:"fields"`
+	Name     string    `yaml:"name"`
+	Title    string    `yaml:"title"`
+	About    string    `yaml:"about"`
+	Detect   detection `yaml:"detect"`
+	Excludes []string  `yaml:"excludes"`
+	Repeats  []string  `yaml:"repeats"`
+	// Calls: log records outside of traces tell of calls.
+	Calls  bool              `yaml:"calls_in_logs"`
+	Fields map[string][]Rule `yaml:"fields"`
 }
 
 // common holds the rules around every dialect's and the translations of values.
@@ -154,6 +156,7 @@ type known struct {
 	rules     [numFields][]place
 	noCache   bool // input excludes cached tokens
 	visible   bool // output excludes reasoning
+	calls     bool // log records tell of calls
 	repeats   []string
 	names     []string
 	suffixes  []string
@@ -224,7 +227,7 @@ func compile(c common, list []table) (*book, error) {
 
 func (b *book) addDialect(i int, t *table, c common) error {
 	k := known{
-		name: t.Name, repeats: t.Repeats, names: t.Detect.Names, suffixes: t.Detect.NameSuffixes,
+		name: t.Name, repeats: t.Repeats, calls: t.Calls, names: t.Detect.Names, suffixes: t.Detect.NameSuffixes,
 		noCache: slices.Contains(t.Excludes, "cache"), visible: slices.Contains(t.Excludes, "reasoning"),
 	}
 	names := fieldNames()
