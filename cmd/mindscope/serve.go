@@ -22,6 +22,8 @@ type serveCmd struct {
 	Retention        *string `help:"How long spans and logs are kept; 30d." placeholder:"30d"`
 	PayloadRetention *string `help:"How long prompts and other contents are kept; 7d." placeholder:"7d"`
 	Metrics          *bool   `name:"metrics.enabled" negatable:"" help:"Keep metrics in the embedded Prometheus; on."`
+	StoreMaxDiskMiB  *string `name:"store.max-disk-mib" help:"Disk budget of the data folder in MiB: old prompts go first, then old spans and logs; none." placeholder:"N"`
+	StoreMinFreeMiB  *string `name:"store.min-free-mib" help:"Free space of the disk in MiB below which nothing more is taken; 100." placeholder:"N"`
 	MetricsRetention *string `name:"metrics.retention" help:"How long metrics are kept; 30d." placeholder:"30d"`
 	MetricsMaxMiB    *string `name:"metrics.max-mib" help:"Disk that metrics may take in MiB; 0, no bound." placeholder:"N"`
 	PrometheusFile   *string `name:"metrics.prometheus-file" help:"A prometheus.yml whose targets are scraped." placeholder:"FILE"`
@@ -59,6 +61,7 @@ func (c *serveCmd) flags() map[string]string {
 	for key, value := range map[string]*string{
 		"listen": c.Listen, "otlp.grpc": c.OTLPGRPC, "otlp.http": c.OTLPHTTP, "otlp.max_message_mib": c.MaxMessageMiB,
 		"data": c.Data, "retention": c.Retention, "payload_retention": c.PayloadRetention,
+		"store.max_disk_mib": c.StoreMaxDiskMiB, "store.min_free_mib": c.StoreMinFreeMiB,
 		"metrics.retention": c.MetricsRetention, "metrics.max_mib": c.MetricsMaxMiB, "metrics.prometheus_file": c.PrometheusFile,
 		"alertmanager.file": c.AlertmanagerFile, "web.external_url": c.ExternalURL,
 		"prices": c.Prices, "capture": c.Capture, "redact.groups": c.RedactGroups,

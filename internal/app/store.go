@@ -5,6 +5,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/mindscope/mindscope/internal/self"
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
 	"github.com/mindscope/mindscope/internal/store/eventdb"
@@ -17,6 +18,7 @@ func (a *App) openStore(observer store.Observer) (store.Events, error) {
 	}
 	db, err := eventdb.Open(a.cfg.Data, eventdb.Config{
 		Retention: a.cfg.Retention, PayloadRetention: a.cfg.PayloadRetention,
+		MaxDiskBytes: int64(a.cfg.Store.MaxDiskMiB) << 20, MinFreeBytes: int64(a.cfg.Store.MinFreeMiB) << 20,
 		Logger: a.log.With("component", "eventdb"), Observer: observer,
 	})
 	if err != nil {
@@ -26,9 +28,9 @@ func (a *App) openStore(observer store.Observer) (store.Events, error) {
 }
 
 func (a *App) observeStore(events store.Events) {
-	a.metrics.Store(func() (rows, bytes float64, err error) {
+	a.metrics.Store(func() (self.StoreFigures, error) {
 		st, err := events.Stats(context.Background())
-		return float64(st.Rows), float64(st.Bytes), err
+		return self.StoreFigures{Rows: st.Rows, Bytes: st.Bytes, Evicted: st.Evicted, ReadOnly: st.ReadOnly}, err
 	})
 }
 

@@ -29,6 +29,7 @@ type Config struct {
 	Log          Log
 	Metrics      Metrics
 	Rules        Rules
+	Store        Store
 	Alertmanager Alertmanager
 	// ExternalURL is where people reach this server; it is in notifications. "" is the address it listens on.
 	ExternalURL string
@@ -64,6 +65,7 @@ func Default(getenv func(string) string) Config {
 		Log:              Log{Level: slog.LevelInfo, Format: "text"},
 		Metrics:          Metrics{Enabled: true, Retention: 30 * day, OwnInterval: 15 * time.Second},
 		Rules:            defaultRules(),
+		Store:            defaultStore(),
 		Alertmanager:     Alertmanager{Enabled: true},
 	}
 }

@@ -27,7 +27,7 @@ type setting struct {
 
 // settings returns all keys in the order in which problems are reported.
 func settings() []setting {
-	return slices.Concat(serverSettings(), enrichSettings(), logSettings(), metricSettings(), ruleSettings())
+	return slices.Concat(serverSettings(), storeSettings(), enrichSettings(), logSettings(), metricSettings(), ruleSettings())
 }
 
 func serverSettings() []setting {

@@ -115,36 +115,6 @@ func (c *labelled) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// Store adds the figures of the event store, which read asks for once a scrape. When it has an error they are absent.
-func (m *Metrics) Store(read func() (rows, bytes float64, err error)) {
-	m.registry.MustRegister(&storeCollector{
-		read:  read,
-		rows:  prometheus.NewDesc("mindscope_store_rows", "Rows in the event store, repeats that are not yet merged included.", nil, nil),
-		bytes: prometheus.NewDesc("mindscope_store_bytes", "Bytes that the event store takes, on disk or in memory.", nil, nil),
-	})
-}
-
-type storeCollector struct {
-	read        func() (rows, bytes float64, err error)
-	rows, bytes *prometheus.Desc
-}
-
-// Describe implements prometheus.Collector.
-func (c *storeCollector) Describe(to chan<- *prometheus.Desc) {
-	to <- c.rows
-	to <- c.bytes
-}
-
-// Collect implements prometheus.Collector.
-func (c *storeCollector) Collect(to chan<- prometheus.Metric) {
-	rows, bytes, err := c.read()
-	if err != nil {
-		return
-	}
-	to <- prometheus.MustNewConstMetric(c.rows, prometheus.GaugeValue, rows)
-	to <- prometheus.MustNewConstMetric(c.bytes, prometheus.GaugeValue, bytes)
-}
-
 // Handler serves the metrics in Prometheus' and OpenMetrics' text formats.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})

@@ -35,7 +35,9 @@ func TestMetrics(t *testing.T) {
 	m.PointsIgnored(4)
 	m.Gauge("mindscope_test_gauge", "A gauge.", func() float64 { return 1.5 })
 	m.Counter("mindscope_test_total", "A counter.", func() float64 { return 7 })
-	m.Store(func() (float64, float64, error) { return 10, 2000, nil })
+	m.Store(func() (StoreFigures, error) {
+		return StoreFigures{Rows: 10, Bytes: 2000, Evicted: 7, ReadOnly: true}, nil
+	})
 	got := scrape(m)
 	const path = "testdata/metrics.golden"
 	if *rewrite {
@@ -54,7 +56,7 @@ func TestMetrics(t *testing.T) {
 
 func TestStoreThatHasNoFigures(t *testing.T) {
 	m := NewMetrics("dev")
-	m.Store(func() (float64, float64, error) { return 0, 0, errors.New("closed") })
+	m.Store(func() (StoreFigures, error) { return StoreFigures{}, errors.New("closed") })
 	if got := scrape(m); strings.Contains(got, "mindscope_store_rows") || !strings.Contains(got, "mindscope_build_info") {
 		t.Errorf("a figure that is not known was shown, or the others are gone:\n%s", got)
 	}

@@ -164,6 +164,8 @@ type Stats struct {
 	Bytes uint64
 	// Evicted counts rows that went before their time because the store was full.
 	Evicted uint64
+	// ReadOnly says that writes are refused for now.
+	ReadOnly bool
 	// VisibleWithin bounds the time from Write's return until readers see the rows.
 	VisibleWithin time.Duration
 	// Accept holds the times of rows that are taken now: retention and the future limit.

@@ -2,8 +2,10 @@ package eventdb
 
 import (
 	"context"
+	"path/filepath"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
+	"github.com/VictoriaMetrics/VictoriaMetrics/lib/fs"
 )
 
 // engine is what this package uses of the storage engine: an instance in this process, or storage nodes.
@@ -23,6 +25,8 @@ type engine interface {
 	Persist(ctx context.Context) error
 	// PartitionList returns the days there are data of, oldest first, as YYYYMMDD.
 	PartitionList() []string
+	// PartitionDrop removes a day. Rows of it that are added meanwhile are lost.
+	PartitionDrop(name string) error
 	// DeleteRunTask starts to delete what f selects; DeleteActiveTasks returns the tasks that have not ended.
 	DeleteRunTask(ctx context.Context, id string, at int64, tenants []logstorage.TenantID, f *logstorage.Filter) error
 	DeleteActiveTasks(ctx context.Context) ([]*logstorage.DeleteTask, error)
@@ -34,7 +38,10 @@ type engine interface {
 }
 
 // embedded is the engine in this process.
-type embedded struct{ *logstorage.Storage }
+type embedded struct {
+	*logstorage.Storage
+	dir string
+}
 
 var _ engine = embedded{}
 
@@ -71,5 +78,15 @@ func (e embedded) Persist(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// PartitionDrop implements engine. It waits for the queries that read the day; a crash in between removes the rest at
+// the next start.
+func (e embedded) PartitionDrop(name string) error {
+	if err := e.PartitionDetach(name); err != nil {
+		return err
+	}
+	fs.MustRemoveDir(filepath.Join(e.dir, "partitions", name))
 	return nil
 }

@@ -56,6 +56,8 @@ type Config struct {
 	FutureRetention time.Duration
 	// MinFreeBytes is the free space of the disk below which Write refuses: 100 MiB.
 	MinFreeBytes int64
+	// MaxDiskBytes is the disk budget of the whole folder: none. See keeper for what goes first.
+	MaxDiskBytes int64
 	// RecentIDs bounds how many row ids are held in memory to recognise repeats: 1 048 576, about 60 bytes each.
 	RecentIDs int
 	// RecentWindow is how far back the recent ids are read again at start: 30 minutes.
@@ -117,6 +119,7 @@ type DB struct {
 
 	deletions *deletions
 	doomed    *doomedPayloads
+	keeper    keeper
 
 	// life counts the running calls, so that Close can wait for them.
 	life struct {
@@ -188,14 +191,17 @@ func (db *DB) open() error {
 	}
 	if err != nil {
 		db.closeEngines()
+		return err
 	}
-	return err
+	db.keep()
+	return nil
 }
 
 // openEngine opens one instance of the engine. It keeps a day more than we accept rows for, so that no row that
 // passed our check is dropped by its own, whichever clock is behind.
 func (db *DB) openEngine(name string, retention time.Duration) engine {
-	return embedded{logstorage.MustOpenStorage(filepath.Join(db.dir, name), &logstorage.StorageConfig{
+	dir := filepath.Join(db.dir, name)
+	return embedded{dir: dir, Storage: logstorage.MustOpenStorage(dir, &logstorage.StorageConfig{
 		Retention:              retention + day,
 		FutureRetention:        engineFuture,
 		FlushInterval:          flushInterval,
@@ -320,6 +326,7 @@ func (db *DB) Close() error {
 	db.life.closed = true
 	db.life.Unlock()
 	db.life.running.Wait()
+	db.endKeep()
 	db.closeEngines()
 	return db.lock.Close()
 }

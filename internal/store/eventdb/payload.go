@@ -81,7 +81,7 @@ func (k *knownPayloads) forget(key payloadKey) {
 func (db *DB) addPayloads(b *batch, row encoded) {
 	start := dayOf(row.time)
 	for _, p := range row.payloads {
-		if start+int64(day) <= db.cfg.Clock().Add(-db.cfg.PayloadRetention).UnixNano() {
+		if start < db.keeper.payloadsFrom.Load() || start+int64(day) <= db.cfg.Clock().Add(-db.cfg.PayloadRetention).UnixNano() {
 			db.counts.payloadsExpired.Add(1)
 			continue
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 
@@ -43,8 +42,8 @@ func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (si
 	if err := ctx.Err(); err != nil {
 		return rejected, err
 	}
-	if db.events.IsReadOnly() {
-		return rejected, signal.Retryable(fmt.Errorf("write rows: %w: less than %d MiB are free", store.ErrReadOnly, db.cfg.MinFreeBytes>>20), 10*time.Second)
+	if err := db.writable(); err != nil {
+		return rejected, err
 	}
 	db.changes.RLock()
 	defer db.changes.RUnlock()
@@ -82,7 +81,7 @@ func (db *DB) prepare(ctx context.Context, p signal.Project, rows []store.Row) (
 		case r.Kind == store.KindHeartbeat:
 			candidates = append(candidates, i)
 		case r.Time < accept.Start:
-			rejected.Add(1, fmt.Sprintf(reasonOld, db.cfg.Retention))
+			rejected.Add(1, db.reasonTooOld(r.Time))
 		case r.Time >= accept.End:
 			rejected.Add(1, fmt.Sprintf(reasonFuture, db.cfg.FutureRetention))
 		case r.Kind == "" || strings.HasPrefix(string(r.Kind), "_") || r.Kind == store.KindPayload:
@@ -104,7 +103,7 @@ func (db *DB) prepare(ctx context.Context, p signal.Project, rows []store.Row) (
 func (db *DB) accept() signal.TimeRange {
 	now := db.cfg.Clock()
 	// The engine's days begin at the epoch; what lies before it has no place there.
-	start := max(now.Add(-db.cfg.Retention).UnixNano(), 0)
+	start := max(now.Add(-db.cfg.Retention).UnixNano(), db.keeper.eventsFrom.Load(), 0)
 	return signal.TimeRange{Start: start, End: now.Add(db.cfg.FutureRetention).UnixNano()}
 }
 
