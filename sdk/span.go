@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -58,7 +59,11 @@ func (w *work) finish(errp *error, p any, outcomeKey string) {
 		w.span.SetStatus(codes.Error, err.Error())
 	default:
 		outcome = Failed
-		w.span.RecordError(err, trace.WithStackTrace(p != nil))
+		if p != nil {
+			recordPanic(w.span, p)
+		} else {
+			w.span.RecordError(err)
+		}
 		w.span.SetAttributes(attribute.String(conv.ErrorType, typeOfError(err)))
 		w.span.SetStatus(codes.Error, err.Error())
 	}
@@ -66,6 +71,14 @@ func (w *work) finish(errp *error, p any, outcomeKey string) {
 		w.span.SetAttributes(attribute.String(outcomeKey, outcome))
 	}
 	w.span.End()
+}
+
+// recordPanic writes the exception event of a panic with the whole stack, which still has the frames of the panic.
+func recordPanic(span trace.Span, p any) {
+	span.AddEvent("exception", trace.WithAttributes(
+		attribute.String(conv.ExceptionType, fmt.Sprintf("%T", p)),
+		attribute.String(conv.ExceptionMessage, clean(panicError{p}.Error())),
+		attribute.String(conv.ExceptionStacktrace, string(debug.Stack()))))
 }
 
 // errorOf returns what the work ended with. A caller that says it has no error is believed, whatever became of the

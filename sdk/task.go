@@ -84,7 +84,8 @@ func (t *Task) Quality(score float64) {
 //	defer task.End(&err)
 //
 // An error ends the task as failed, a cancelled context as cancelled, a panic passing through as failed with its
-// stack (and goes on); otherwise it is completed. With nil only the context and panics count.
+// stack (and goes on); otherwise it is completed. An address is believed: where the error is nil the task is completed,
+// whatever became of the context. With nil instead of an address only the context and panics count.
 func (t *Task) End(err *error) {
 	p := recover()
 	t.finish(err, p, conv.AITeamTaskStatus)

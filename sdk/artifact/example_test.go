@@ -42,3 +42,32 @@ func ExampleStore_Load() {
 	fmt.Println(errors.Is(err, artifact.ErrNotFound))
 	// Output: true
 }
+
+// What an object's metadata says of the work that made it.
+func ExampleNew() {
+	bucket := memblob.OpenBucket(nil)
+	defer bucket.Close()
+	store := artifact.New(bucket, "mem://drafts")
+	ctx := sdk.JoinTask(context.Background(), "task-456")
+	a, err := store.Save(ctx, "draft.md", []byte("# Bees"), "text/markdown")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	attrs, err := bucket.Attributes(ctx, "draft.md")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(attrs.Metadata[artifact.MetaTaskID], attrs.Metadata[artifact.MetaDigest] == a.Digest, a.URI)
+	// Output: task-456 true mem://drafts/draft.md
+}
+
+// Content that is too large is refused before anything is stored.
+func ExampleWithMaxSize() {
+	bucket := memblob.OpenBucket(nil)
+	defer bucket.Close()
+	_, err := artifact.New(bucket, "", artifact.WithMaxSize(3)).Save(context.Background(), "draft.md", []byte("# Bees"), "")
+	fmt.Println(errors.Is(err, artifact.ErrTooLarge), artifact.DefaultMaxSize)
+	// Output: true 268435456
+}

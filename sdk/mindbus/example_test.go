@@ -125,3 +125,105 @@ func ExampleMemory() {
 	fmt.Println(d.Key, string(d.Body), d.Ack(), t.Stats().Published)
 	// Output: cmd.writer.writer hello <nil> 1
 }
+
+// A transport of one's own has to say what became of every message. These are the errors and what they mean to a bus.
+func ExampleTransport() {
+	ctx := context.Background()
+	var t mindbus.Transport = mindbus.NewMemory()
+	err := t.Publish(ctx, mindbus.Publishing{
+		Exchange: mindbus.DefaultExchange, Key: "cmd.writer.writer", Mandatory: true,
+		Properties: mindbus.Properties{ContentType: mindbus.ContentType},
+	})
+	fmt.Println(errors.Is(err, mindbus.ErrUnroutable))
+	fmt.Println(t.System().Name, t.Delete(ctx, "q"), t.Close())
+	_, err = t.Consume(ctx, "q", 1)
+	fmt.Println(errors.Is(err, mindbus.ErrClosed))
+	// Output:
+	// true
+	// memory <nil> <nil>
+	// true
+}
+
+// A delivery that is given back comes again; one that is refused goes to the dead letters.
+func ExampleDelivery() {
+	ctx := context.Background()
+	t := mindbus.NewMemory()
+	defer t.Close()
+	_ = t.Declare(ctx, mindbus.Queue{Name: mindbus.DefaultDeadLetter})
+	_ = t.Declare(ctx, mindbus.Queue{Name: "q", DeadLetter: mindbus.DefaultDeadLetter})
+	_ = t.Publish(ctx, mindbus.Publishing{Key: "q", Body: []byte("hello")})
+	var consumer mindbus.Consumer
+	consumer, _ = t.Consume(ctx, "q", 1)
+	d := <-consumer.Deliveries()
+	_ = d.Nack(true)
+	d = <-consumer.Deliveries()
+	fmt.Println(d.Redelivered, d.Settler != nil)
+	_ = d.Nack(false)
+	fmt.Println(t.Len("q"), t.Len(mindbus.DefaultDeadLetter))
+	// Output:
+	// true true
+	// 0 1
+}
+
+// A team whose deployment has priorities and names of its own.
+func ExampleConfig() {
+	t := mindbus.NewMemory()
+	defer t.Close()
+	p := mindbus.DefaultPriorities()
+	p.Event, p.Control, p.Max = 10, 255, 255
+	bus, err := mindbus.New(t, mindbus.Config{Exchange: "ai_team.main", Priorities: p, MaxLength: 2 * mindbus.DefaultMaxLength})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(bus.Close(context.Background()))
+	err = bus.Publish(context.Background(), mindbus.Message{Type: mindbus.Event, From: "editor", To: "article.published"})
+	fmt.Println(errors.Is(err, mindbus.ErrBusClosed), bus.Stats().Sent)
+	// Output:
+	// <nil>
+	// true 0
+}
+
+// What an agent answers with tells what it used.
+func ExampleMetrics() {
+	payload := struct {
+		Text    string          `json:"text"`
+		Metrics mindbus.Metrics `json:"metrics"`
+	}{"Bees hum.", mindbus.Metrics{Model: "gpt-4o", TokensUsed: 2016, EstimatedCostUSD: 0.0111}}
+	m, err := mindbus.NewMessage(mindbus.Result, "writer", "orchestrator", payload)
+	fmt.Println(string(m.Payload), err)
+	// Output: {"text":"Bees hum.","metrics":{"model":"gpt-4o","tokens_used":2016,"estimated_cost_usd":0.0111}} <nil>
+}
+
+// The payload of an ERROR message, and what is made of it where it arrives.
+func ExampleErrorPayload() {
+	cause := errors.New("too many requests")
+	failure := mindbus.NewError(mindbus.CodeResourceExhausted, true, cause)
+	m, _ := mindbus.NewMessage(mindbus.ErrorResult, "writer", "orchestrator", mindbus.ErrorPayload{Error: failure})
+	fmt.Println(string(m.Payload))
+	var back mindbus.ErrorPayload
+	_ = m.Decode(&back)
+	fmt.Println(back.Error.ErrorType(), back.Error.Error(), errors.Is(failure.Unwrap(), cause))
+	// Output:
+	// {"error":{"code":"RESOURCE_EXHAUSTED","message":"too many requests","retryable":true}}
+	// RESOURCE_EXHAUSTED RESOURCE_EXHAUSTED: too many requests true
+}
+
+// Headers are found whatever their case.
+func ExampleHeaders() {
+	h := mindbus.Headers{}
+	h.Set("Baggage", "ai_team.task.id=task-456")
+	fmt.Println(h.Get("baggage"))
+	// Output: ai_team.task.id=task-456
+}
+
+// Messages are at most MaxSize bytes long; their ids are random.
+func ExampleNewID() {
+	one, another := mindbus.NewID(), mindbus.NewID()
+	fmt.Println(one != another, mindbus.MaxSize)
+	_, err := mindbus.Decode([]byte("{"))
+	fmt.Println(errors.Is(err, mindbus.ErrInvalid))
+	// Output:
+	// true 16777216
+	// true
+}

@@ -6,12 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mindscope/mindscope/sdk/mindbus"
-	"github.com/mindscope/mindscope/sdk/mindbus/mindbustest"
 )
-
-func TestMemoryConforms(t *testing.T) {
-	mindbustest.Run(t, func(*testing.T) mindbus.Transport { return mindbus.NewMemory() })
-}
 
 func TestMemoryCounts(t *testing.T) {
 	tr := mindbus.NewMemory()

@@ -23,6 +23,16 @@ func Example() {
 	// Output: task-456 <nil>
 }
 
+// The columns of a table whose rows can be followed back to their task.
+func ExampleIDs() {
+	fmt.Printf("CREATE TABLE task_steps (id TEXT, %s TEXT, %s TEXT)\n", records.TaskColumn, records.TraceColumn)
+	task, trace := records.IDs(sdk.JoinTask(context.Background(), "task-456"))
+	fmt.Printf("%q %q\n", task, trace) // no span runs
+	// Output:
+	// CREATE TABLE task_steps (id TEXT, task_id TEXT, trace_id TEXT)
+	// "task-456" ""
+}
+
 func ExampleOpen() {
 	sql.Register("example", &fake{})
 	db, err := records.Open("example", "team.db")

@@ -34,14 +34,39 @@ func cut[T any](items []T, size func(*T) int, send func([]T) error) error {
 	return errors.Join(errs...)
 }
 
+// lifeline ends what is still being sent when a shutdown's time is over: the processors wait for their exporters, and
+// exporters retry for minutes.
+type lifeline struct {
+	ctx context.Context
+	cut context.CancelFunc
+}
+
+func newLifeline() *lifeline {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &lifeline{ctx, cancel}
+}
+
+// bind returns ctx, which also ends with the lifeline, and a function to be called when it is not needed any more.
+func (l *lifeline) bind(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(l.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
 // spanExporter cuts batches by size and counts what got through.
 type spanExporter struct {
 	next   sdktrace.SpanExporter
 	counts *Stats
+	life   *lifeline
 }
 
 // ExportSpans implements sdktrace.SpanExporter.
 func (e *spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	ctx, done := e.life.bind(ctx)
+	defer done()
 	return cut(spans, func(s *sdktrace.ReadOnlySpan) int { return spanSize(*s) }, func(part []sdktrace.ReadOnlySpan) error {
 		err := e.next.ExportSpans(ctx, part)
 		e.counts.spans.exported(len(part), err)
@@ -56,10 +81,13 @@ func (e *spanExporter) Shutdown(ctx context.Context) error { return e.next.Shutd
 type logExporter struct {
 	next   sdklog.Exporter
 	counts *Stats
+	life   *lifeline
 }
 
 // Export implements sdklog.Exporter.
 func (e *logExporter) Export(ctx context.Context, recs []sdklog.Record) error {
+	ctx, done := e.life.bind(ctx)
+	defer done()
 	return cut(recs, recordSize, func(part []sdklog.Record) error {
 		err := e.next.Export(ctx, part)
 		e.counts.logs.exported(len(part), err)

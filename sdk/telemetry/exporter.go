@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -58,17 +59,23 @@ func targetOf(signal string) (t target, ok bool, err error) {
 	return t, true, nil
 }
 
-// exporters makes the OTLP exporters that c does not have yet.
+// exporters makes the OTLP exporters that c does not have yet. After an error none is left.
 func (c *config) exporters(ctx context.Context) error {
-	if c.spans == nil {
+	ours := c.spans == nil
+	if ours {
 		if err := c.traceExporter(ctx); err != nil {
 			return fmt.Errorf("make trace exporter: %w", err)
 		}
 	}
-	if c.logs == nil {
-		if err := c.logExporter(ctx); err != nil {
-			return fmt.Errorf("make log exporter: %w", err)
+	if c.logs != nil {
+		return nil
+	}
+	if err := c.logExporter(ctx); err != nil {
+		err = fmt.Errorf("make log exporter: %w", err)
+		if ours && c.spans != nil {
+			err = errors.Join(err, c.spans.Shutdown(ctx))
 		}
+		return err
 	}
 	return nil
 }

@@ -175,7 +175,7 @@ func (r *running) end(id trace.SpanID) context.Context {
 }
 
 // stop ends the heartbeats.
-func (r *running) stop(context.Context) error {
+func (r *running) stop() {
 	r.mu.Lock()
 	if !r.stopped {
 		r.stopped = true
@@ -184,5 +184,4 @@ func (r *running) stop(context.Context) error {
 	clear(r.spans)
 	r.mu.Unlock()
 	r.done.Wait()
-	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +40,7 @@ type config struct {
 	metricHandler *MetricsHandler
 	onError       func(error)
 	stats         *Stats
+	life          *lifeline
 }
 
 // Option changes what Setup does. Options are made by the With functions.
@@ -114,7 +114,7 @@ func WithSync() Option {
 //
 // An error means that the configuration is wrong; nothing is installed then. An unreachable collector is no error.
 func Setup(ctx context.Context, opts ...Option) (shutdown func(context.Context) error, err error) {
-	cfg := config{heartbeat: heartbeatInterval, stats: &Stats{}}
+	cfg := config{heartbeat: heartbeatInterval, stats: &Stats{}, life: newLifeline()}
 	for _, o := range opts {
 		cfg = o.apply(cfg)
 	}
@@ -124,45 +124,47 @@ func Setup(ctx context.Context, opts ...Option) (shutdown func(context.Context) 
 	if cfg.metrics {
 		cfg.attrs = append(cfg.attrs, attribute.String(conv.AITeamMetrics, "sdk"))
 	}
-	res, err := newResource(ctx, cfg.attrs)
-	if err != nil {
-		return nil, err
+	res, partial := newResource(ctx, cfg.attrs)
+	if partial != nil && !errors.Is(partial, resource.ErrPartialResource) {
+		return nil, partial
 	}
 	if err := cfg.exporters(ctx); err != nil {
 		return nil, err
 	}
-	var parts []func(context.Context) error
 	counts := cfg.stats
 	logs, out := newLogs(cfg, res)
-	parts = append(parts, logs.Shutdown)
+	providers := []func(context.Context) error{logs.Shutdown}
 	running := newRunning(out, res, cfg)
-	parts = append(parts, running.stop)
 	spans := &spanProcessor{running: running}
+	tracers := newTraces(cfg, res, spans)
+	providers = append(providers, tracers.Shutdown)
 	if cfg.metrics {
 		m, meters, err := newMetrics(ctx, cfg, res)
 		if err != nil {
-			return nil, errors.Join(err, stopAll(ctx, parts))
+			return nil, errors.Join(err, stopAll(ctx, providers))
 		}
-		parts = append(parts, meters.Shutdown)
+		providers = append(providers, meters.Shutdown)
 		spans.metrics = m
 		otel.SetMeterProvider(meters)
 	}
-	tracers := newTraces(cfg, res, spans)
-	parts = append(parts, tracers.Shutdown)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		counts.errors.Add(1)
 		if cfg.onError != nil {
 			cfg.onError(err)
 		}
 	}))
+	if partial != nil {
+		otel.Handle(partial)
+	}
 	otel.SetTracerProvider(tracers)
 	otel.SetLoggerProvider(logs)
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
-	return onceShutdown(parts), nil
+	return onceShutdown(running, providers, cfg.life), nil
 }
 
-// onceShutdown stops the parts in reverse order, once.
-func onceShutdown(parts []func(context.Context) error) func(context.Context) error {
+// onceShutdown stops the heartbeats and then the providers, once and all at the same time: each gets the whole of the
+// time. What can't be sent in it is given up, and counted.
+func onceShutdown(running *running, providers []func(context.Context) error, life *lifeline) func(context.Context) error {
 	var once sync.Once
 	var err error
 	return func(ctx context.Context) error {
@@ -172,17 +174,21 @@ func onceShutdown(parts []func(context.Context) error) func(context.Context) err
 				ctx, cancel = context.WithTimeout(ctx, shutdownLimit)
 				defer cancel()
 			}
-			err = stopAll(ctx, parts)
+			running.stop()
+			err = stopAll(ctx, providers)
+			life.cut()
 		})
 		return err
 	}
 }
 
 func stopAll(ctx context.Context, parts []func(context.Context) error) error {
-	var errs []error
-	for _, part := range slices.Backward(parts) {
-		errs = append(errs, part(ctx))
+	errs := make([]error, len(parts))
+	var done sync.WaitGroup
+	for i, part := range parts {
+		done.Go(func() { errs[i] = part(ctx) })
 	}
+	done.Wait()
 	return errors.Join(errs...)
 }
 
@@ -193,10 +199,10 @@ func newResource(ctx context.Context, attrs []attribute.KeyValue) (*resource.Res
 		resource.WithHost(),
 		resource.WithAttributes(attrs...),
 		resource.WithFromEnv())
-	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
-		return nil, fmt.Errorf("describe this process from OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	if err != nil {
+		err = fmt.Errorf("describe this process (see OTEL_RESOURCE_ATTRIBUTES): %w", err)
 	}
-	return res, nil
+	return res, err
 }
 
 func newTraces(cfg config, res *resource.Resource, spans *spanProcessor) *sdktrace.TracerProvider {
@@ -205,7 +211,7 @@ func newTraces(cfg config, res *resource.Resource, spans *spanProcessor) *sdktra
 		return sdktrace.NewTracerProvider(opts...)
 	}
 	spans.counts = cfg.stats
-	exp := &spanExporter{next: cfg.spans, counts: cfg.stats}
+	exp := &spanExporter{next: cfg.spans, counts: cfg.stats, life: cfg.life}
 	if cfg.sync {
 		opts = append(opts, sdktrace.WithSyncer(exp))
 	} else {
@@ -219,7 +225,7 @@ func newLogs(cfg config, res *resource.Resource) (*sdklog.LoggerProvider, sdklog
 	if cfg.logs == nil {
 		return sdklog.NewLoggerProvider(sdklog.WithResource(res)), nil
 	}
-	exp := &logExporter{next: cfg.logs, counts: cfg.stats}
+	exp := &logExporter{next: cfg.logs, counts: cfg.stats, life: cfg.life}
 	var out sdklog.Processor
 	if cfg.sync {
 		out = sdklog.NewSimpleProcessor(exp)
