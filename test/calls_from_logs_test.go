@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -70,9 +71,13 @@ func TestCallsFromLogs(t *testing.T) {
 	var logs struct {
 		Logs []struct{} `json:"logs"`
 	}
-	if err := s.Get("/api/mindscope/v1/tasks/"+codex[0].ID+"/logs?project=codex", &logs); err != nil || len(logs.Logs) != 4 {
-		t.Errorf("%d records, %v, want 4", len(logs.Logs), err)
-	}
+	harness.Eventually(t, visible, "the log records", func() error {
+		err := s.Get("/api/mindscope/v1/tasks/"+codex[0].ID+"/logs?project=codex", &logs)
+		if err == nil && len(logs.Logs) != 4 {
+			err = fmt.Errorf("%d records, want 4", len(logs.Logs))
+		}
+		return err
+	})
 	var talk struct {
 		Turns []struct{} `json:"turns"`
 	}

@@ -70,10 +70,11 @@ func (q *Questions) Task(ctx context.Context, p signal.Project, team, id string)
 	return d, nil
 }
 
-// rows selects what belongs to the task: what carries its id, and what of its traces knows of no task.
+// rows selects what belongs to the task: what carries its id, and what of its traces knows of no task. A provisional task's
+// id is its trace's; log records outside of any trace may have one too.
 func (t found) rows() store.Filter {
 	ofTraces := store.And{
-		store.In{Field: store.FieldTraceID, Values: t.traces}, store.Eq(store.FieldTaskProvisional, "true"),
+		store.In{Field: store.FieldTaskID, Values: t.traces}, store.Eq(store.FieldTaskProvisional, "true"),
 	}
 	if t.provisional {
 		return ofTraces
