@@ -1,12 +1,16 @@
-// Command docs writes the pages that are made from the program's own tables: docs/dialects.md. Run it by `make generate`
-// from the repository's root.
+// Command docs writes the pages that are made from the program's own tables: docs/dialects.md, docs/openapi.yaml and
+// the settings in docs/cli.md. Run it by `make generate` from the repository's root.
 package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 
+	"github.com/mindscope/mindscope/internal/api/team"
+	"github.com/mindscope/mindscope/internal/config"
 	"github.com/mindscope/mindscope/internal/enrich/dialect"
 	"github.com/mindscope/mindscope/internal/query/messages"
 )
@@ -23,10 +27,52 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile("docs/dialects.md", page, 0o600); err != nil {
-		return fmt.Errorf("write page (run this from the repository's root): %w", err)
+	api, err := team.Describe()
+	if err != nil {
+		return fmt.Errorf("describe the API: %w", err)
+	}
+	cli, err := commandLine()
+	if err != nil {
+		return err
+	}
+	for path, content := range map[string][]byte{"docs/dialects.md": page, "docs/openapi.yaml": api, "docs/cli.md": cli} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return fmt.Errorf("write page (run this from the repository's root): %w", err)
+		}
 	}
 	return nil
+}
+
+const (
+	settingsBegin = "<!-- settings: generated from internal/config by `make generate` -->\n"
+	settingsEnd   = "<!-- end of settings -->\n"
+)
+
+// commandLine returns docs/cli.md with the settings as they are.
+func commandLine() ([]byte, error) {
+	page, err := os.ReadFile("docs/cli.md")
+	if err != nil {
+		return nil, fmt.Errorf("read page (run this from the repository's root): %w", err)
+	}
+	before, rest, begins := strings.Cut(string(page), settingsBegin)
+	_, after, ends := strings.Cut(rest, settingsEnd)
+	if !begins || !ends {
+		return nil, errors.New("docs/cli.md has no place for the settings")
+	}
+	var b strings.Builder
+	b.WriteString(before + settingsBegin + "\n| key in the file | variable | flag | default | meaning |\n|---|---|---|---|---|\n")
+	for _, s := range config.Describe() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", s.Key, code(s.Env), code(s.Flag), code(s.Default), strings.ReplaceAll(s.Doc, "|", "\\|"))
+	}
+	b.WriteString("\n" + settingsEnd + after)
+	return []byte(b.String()), nil
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + s + "`"
 }
 
 const head = `<!-- Generated from internal/enrich/dialect/tables by ` + "`make generate`" + `. Do not edit. -->

@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mindscope/mindscope/internal/config"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files")
@@ -103,4 +106,32 @@ func TestExitCodes(t *testing.T) {
 	f(exitUsage, "serve", "--colour")
 	f(exitUsage, "serve", "--retention", "soon")
 	f(exitUsage, "serve", "--config", filepath.Join(t.TempDir(), "missing.yaml"))
+}
+
+// TestFlagsAreTheDescribedOnes: docs/cli.md names the flags of serve from the settings.
+func TestFlagsAreTheDescribedOnes(t *testing.T) {
+	described := map[string]bool{"--config": true}
+	for _, s := range config.Describe() {
+		if s.Flag != "" {
+			described[s.Flag] = true
+		}
+	}
+	parser, err := kong.New(&cli{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range parser.Model.Children {
+		if command.Name != "serve" {
+			continue
+		}
+		for _, f := range command.Flags {
+			if !described["--"+f.Name] {
+				t.Errorf("--%s is not described in internal/config/describe.go", f.Name)
+			}
+			delete(described, "--"+f.Name)
+		}
+	}
+	if len(described) > 0 {
+		t.Errorf("serve does not have the flags %v", described)
+	}
 }

@@ -4,8 +4,11 @@ package team
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -36,10 +39,40 @@ func Register(mux *http.ServeMux, questions *query.Questions, version string) *A
 	cfg.DocsPath = ""
 	cfg.SchemasPath = Prefix + "/schemas"
 	cfg.CreateHooks = nil // no $schema member in answers
+	cfg.Transformers = append(cfg.Transformers, asBadRequest)
 	a := &API{questions: questions, huma: humago.New(mux, cfg)}
+	a.huma.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) { next(badRequestContext{ctx}) })
 	a.register()
-	mux.HandleFunc(Prefix+"/", notFound)
+	mux.HandleFunc(Prefix+"/", func(w http.ResponseWriter, r *http.Request) { unknown(mux, w, r) })
 	return a
+}
+
+// Describe returns the description of the whole API, without a server.
+func Describe() ([]byte, error) {
+	a := Register(http.NewServeMux(), nil, "v1")
+	a.Care(nil)
+	return a.OpenAPI()
+}
+
+// A parameter that can't be read is a bad request like any other: huma's own status for it is 422.
+func asBadRequest(_ huma.Context, _ string, v any) (any, error) {
+	if e, ok := v.(*huma.ErrorModel); ok && e.Status == http.StatusUnprocessableEntity {
+		e.Status, e.Title = http.StatusBadRequest, http.StatusText(http.StatusBadRequest)
+	}
+	return v, nil
+}
+
+type badRequestContext struct{ base }
+
+// base is embedded under a name that is no method of its own.
+type base = huma.Context
+
+// SetStatus implements huma.Context.
+func (c badRequestContext) SetStatus(code int) {
+	if code == http.StatusUnprocessableEntity {
+		code = http.StatusBadRequest
+	}
+	c.base.SetStatus(code)
 }
 
 // OpenAPI returns the description of the API as YAML.
@@ -68,12 +101,41 @@ func get[I, O any](a *API, id, path, summary string, handler func(context.Contex
 		}
 		return out, nil
 	})
+	a.undescribe(path)
 }
 
-func notFound(w http.ResponseWriter, r *http.Request) {
+// undescribe takes the status that is never answered out of the description.
+func (a *API) undescribe(path string) {
+	item := a.huma.OpenAPI().Paths[Prefix+path]
+	for _, op := range []*huma.Operation{item.Get, item.Post} {
+		if op != nil {
+			delete(op.Responses, strconv.Itoa(http.StatusUnprocessableEntity))
+		}
+	}
+}
+
+// unknown answers what no route takes: the method, when the path is one of ours, else the path.
+func unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := mux.Handler(other); pattern != "" && pattern != Prefix+"/" {
+			allowed = append(allowed, method)
+		}
+	}
+	status, detail := http.StatusNotFound, "there is no such endpoint; "+Prefix+"/openapi.json lists them"
+	if len(allowed) > 0 {
+		status, detail = http.StatusMethodNotAllowed, "only "+strings.Join(allowed, " and ")+" is served here"
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+	}
+	body, err := json.Marshal(huma.ErrorModel{Title: http.StatusText(status), Status: status, Detail: detail})
+	if err != nil {
+		panic("BUG: encode problem: " + err.Error())
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(http.StatusNotFound)
-	_, _ = w.Write([]byte(`{"title":"Not Found","status":404,"detail":"there is no such endpoint; ` + Prefix + `/openapi.json lists them"}` + "\n"))
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
 }
 
 // problem is the one place where errors become statuses.

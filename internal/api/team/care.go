@@ -37,6 +37,7 @@ func post[I, O any](a *API, id, path, summary string, handler func(context.Conte
 		}
 		return out, nil
 	})
+	a.undescribe(path)
 }
 
 // JSONOnly refuses bodies that a foreign page can send without being asked: forms and plain text.

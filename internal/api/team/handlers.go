@@ -2,6 +2,7 @@ package team
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	query "github.com/mindscope/mindscope/internal/query/team"
@@ -42,7 +43,7 @@ func (a *API) tasks(ctx context.Context, in *tasksInput) (*tasksOutput, error) {
 	var minDuration time.Duration
 	if in.MinDuration != "" {
 		if minDuration, err = time.ParseDuration(in.MinDuration); err != nil {
-			return nil, signal.Permanent(err)
+			return nil, signal.Permanent(fmt.Errorf("min_duration %q: use a duration like 2m30s", in.MinDuration))
 		}
 	}
 	page, err := a.questions.Tasks(ctx, project, query.TaskQuery{

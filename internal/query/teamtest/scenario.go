@@ -19,6 +19,8 @@ import (
 	"bufio"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -132,7 +134,8 @@ func (p *parser) item(line string) error {
 // begin opens groups of spans and records of the present resource.
 func (p *parser) begin() {
 	rs, rl := p.traces.ResourceSpans().AppendEmpty(), p.logs.ResourceLogs().AppendEmpty()
-	for k, v := range p.resource {
+	for _, k := range slices.Sorted(maps.Keys(p.resource)) {
+		v := p.resource[k]
 		put(rs.Resource().Attributes(), k, v)
 		put(rl.Resource().Attributes(), k, v)
 	}

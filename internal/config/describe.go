@@ -1,0 +1,90 @@
+package config
+
+import "slices"
+
+// Setting describes one key, for the page about the command line.
+type Setting struct {
+	Key, Doc string
+	// Default is the value without a word, as a person would write it; "" is none.
+	Default string
+	// Env and Flag are the variable and the flag, "" where there is none.
+	Env, Flag string
+}
+
+// Describe returns all settings in their order.
+func Describe() []Setting {
+	cfg := Default(func(string) string { return "" })
+	var all []Setting
+	for _, k := range settings() {
+		s := Setting{Key: k.key, Doc: docs()[k.key]}
+		if k.setNamed == nil {
+			s.Env, s.Default = EnvName(k.key), k.text(&cfg)
+		}
+		if slices.Contains(flags(), k.key) {
+			s.Flag = FlagName(k.key)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// flags are the keys that `mindscope serve` takes as flags.
+func flags() []string {
+	return []string{
+		"listen", "otlp.grpc", "otlp.http", "otlp.max_message_mib", "data", "memory", "retention", "payload_retention",
+		"metrics.enabled", "metrics.retention", "metrics.max_mib", "metrics.prometheus_file", "rules.enabled",
+		"alertmanager.enabled", "alertmanager.file", "web.external_url", "prices", "capture", "redact.groups",
+		"log.level", "log.format",
+	}
+}
+
+func docs() map[string]string {
+	return map[string]string{
+		"listen":                     "address of the HTTP port: API, metrics, health and the page",
+		"otlp.grpc":                  "address that takes OTLP over gRPC",
+		"otlp.http":                  "address that takes OTLP over HTTP",
+		"otlp.max_message_mib":       "largest OTLP message in MiB, as sent and decompressed: 1 to 1024",
+		"data":                       "folder of the store; without a word `mindscope` in `$XDG_DATA_HOME`, else in `~/.local/share`",
+		"memory":                     "keep everything in memory, nothing on disk",
+		"retention":                  "how long spans and logs are kept: 1d to 200y",
+		"payload_retention":          "how long prompts and other contents are kept, at most `retention`",
+		"prices":                     "YAML file with prices of your own, which go before the built-in ones",
+		"redact.mode":                "what becomes of a secret: mask, drop or hmac",
+		"redact.key":                 "key of hmac, at least 16 bytes",
+		"redact.credentials":         "remove credentials of well-known formats before storage",
+		"redact.groups":              "personal data to remove before storage: email, card, phone, passport, snils, inn",
+		"redact.attributes":          "attributes whose whole value is removed, a list of keys",
+		"redact.patterns":            "rules of your own: name and RE2 expression; file only",
+		"capture":                    "what content (prompts, answers, arguments of tools) is kept: all, metadata or failed-only",
+		"capture.default":            "the same, beside policies of teams and agents",
+		"capture.teams":              "policy by team; file only",
+		"capture.agents":             "policy by team/agent, `*/critic` is that agent in any team; file only",
+		"log.level":                  "debug, info, warn or error",
+		"log.format":                 "text or json",
+		"metrics.enabled":            "keep metrics in the embedded Prometheus",
+		"metrics.retention":          "how long metrics are kept: 1d to 200y",
+		"metrics.max_mib":            "disk that metrics may take in MiB; 0 is no bound",
+		"metrics.own_interval":       "how often the server's own and derived metrics are read",
+		"metrics.prometheus_file":    "a prometheus.yml whose targets are scraped",
+		"rules.enabled":              "evaluate the shipped rules and those of prometheus.yml",
+		"rules.task_failure_ratio":   "share of failed tasks that alerts",
+		"rules.llm_error_ratio":      "share of failed calls of models that alerts",
+		"rules.min_tasks":            "tasks below which their share says nothing",
+		"rules.min_calls":            "calls below which their share says nothing",
+		"rules.every":                "how often rules are evaluated",
+		"rules.window":               "time over which shares and rates are taken",
+		"rules.for":                  "how long a condition must hold before it alerts",
+		"rules.task_stuck":           "how long a task may run before it is called stuck",
+		"rules.in_progress":          "tasks in progress that alert",
+		"rules.latency_factor":       "slowdown against the day before that alerts",
+		"rules.cost_per_hour":        "US dollars an hour that alert",
+		"rules.cost_per_day":         "US dollars a day that alert",
+		"rules.quality_drop":         "fall of the average quality score that alerts",
+		"rules.message_wait":         "time of messages in a queue that alerts",
+		"rules.agent_silent":         "time without a call of an agent that alerts",
+		"rules.agent_calls_per_task": "calls of one agent in a task that alert: a loop",
+		"alertmanager.enabled":       "deliver alerts by the Alertmanager inside",
+		"alertmanager.file":          "an alertmanager.yml",
+		"web.external_url":           "where people reach this server; it is in notifications",
+	}
+}
