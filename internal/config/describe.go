@@ -32,6 +32,7 @@ func Describe() []Setting {
 func flags() []string {
 	return []string{
 		"listen", "otlp.grpc", "otlp.http", "otlp.max_message_mib", "data", "memory", "retention", "payload_retention",
+		"store.max_disk_mib", "store.min_free_mib",
 		"metrics.enabled", "metrics.retention", "metrics.max_mib", "metrics.prometheus_file", "rules.enabled",
 		"alertmanager.enabled", "alertmanager.file", "web.external_url", "prices", "capture", "redact.groups",
 		"log.level", "log.format",
@@ -48,6 +49,8 @@ func docs() map[string]string {
 		"memory":                     "keep everything in memory, nothing on disk",
 		"retention":                  "how long spans and logs are kept: 1d to 200y",
 		"payload_retention":          "how long prompts and other contents are kept, at most `retention`",
+		"store.max_disk_mib":         "disk that spans, logs and contents may take in MiB: the oldest days go first; 0 is no bound",
+		"store.min_free_mib":         "free disk in MiB below which nothing more is taken",
 		"prices":                     "YAML file with prices of your own, which go before the built-in ones",
 		"redact.mode":                "what becomes of a secret: mask, drop or hmac",
 		"redact.key":                 "key of hmac, at least 16 bytes",
