@@ -13,7 +13,7 @@ RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 .PHONY: demo
 demo: build ## start the server and a team of agents, and show the history of two of their tasks
@@ -70,6 +70,11 @@ bench-sdk:
 prices: ## take the newest prices of models from the npm registry (PRICES_VERSION=x.y.z for another version)
 	node internal/enrich/cost/data/refresh.mjs $(PRICES_VERSION)
 	$(GO) test ./internal/enrich/cost
+
+.PHONY: bench-store
+bench-store: ## measure the event store: bench/store.json (SIZE=small for a quick look)
+	$(GO) build -o bin/bench-store ./test/bench/store
+	bin/bench-store -size $(or $(SIZE),full) -out bench/store.json
 
 .PHONY: check
 check: lint test ## what CI runs

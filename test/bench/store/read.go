@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mindscope/mindscope/internal/query/team"
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+	"github.com/mindscope/mindscope/internal/store/eventdb"
+)
+
+// reads builds a store of a tenth and a large one and asks both the same questions.
+func reads(ctx context.Context, dir string, s size, r report) error {
+	byID := map[string]float64{}
+	for _, part := range []struct {
+		name  string
+		spans int
+	}{{"tenth", s.Spans / 10}, {"whole", s.Spans}} {
+		p := plan{Dir: filepath.Join(dir, part.name), Spans: part.spans}
+		begin := time.Now()
+		if err := child1(ctx, "build", p, nil); err != nil {
+			return err
+		}
+		name := "store.read." + part.name
+		r.set(name+".spans", float64(part.spans+wideSpans))
+		r.set(name+".build_s", time.Since(begin).Seconds())
+		disk, err := diskOf(p.Dir)
+		if err != nil {
+			return err
+		}
+		r.set(name+".disk_mb", float64(disk)/1e6)
+		var answers map[string]timing
+		if err := child1(ctx, "read", p, &answers); err != nil {
+			return err
+		}
+		for question, t := range answers {
+			r.set(name+"."+question+"_p50_ms", t.P50)
+			r.set(name+"."+question+"_p99_ms", t.P99)
+		}
+		byID[part.name] = answers["trace_by_id_cold"].P50
+	}
+	r.set("store.read.growth_trace_by_id", byID["whole"]/byID["tenth"])
+	return nil
+}
+
+// child1 runs a child that needs no input and reads what it says.
+func child1(ctx context.Context, role string, arg, answer any) error {
+	text, err := json.Marshal(arg)
+	if err != nil {
+		return err
+	}
+	c, err := startChild(ctx, role, string(text))
+	if err != nil {
+		return err
+	}
+	var ignored any
+	if answer == nil {
+		answer = &ignored
+	}
+	return c.end(answer)
+}
+
+// playPlan is the main function of children with a plan.
+func playPlan(role, arg string) error {
+	var p plan
+	if err := json.Unmarshal([]byte(arg), &p); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	if role == "build" {
+		if err := os.MkdirAll(p.Dir, 0o755); err != nil {
+			return err
+		}
+		if err := build(context.Background(), p); err != nil {
+			return err
+		}
+		fmt.Println("{}")
+		return nil
+	}
+	answers, err := ask(context.Background(), p)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(answers)
+}
+
+// timing is how long a question took, in milliseconds.
+type timing struct{ P50, P99 float64 }
+
+func timingOf(took []time.Duration) timing {
+	slices.Sort(took)
+	at := func(phi float64) float64 {
+		return took[min(len(took)-1, int(phi*float64(len(took))))].Seconds() * 1000
+	}
+	return timing{at(0.5), at(0.99)}
+}
+
+// ask opens a built store whose files are not in memory and asks.
+func ask(ctx context.Context, p plan) (_ map[string]timing, err error) {
+	text, err := os.ReadFile(filepath.Join(p.Dir, fileSamples))
+	if err != nil {
+		return nil, err
+	}
+	var notes []sample
+	if err := json.Unmarshal(text, &notes); err != nil {
+		return nil, err
+	}
+	if err := forgetFiles(p.Dir); err != nil {
+		return nil, err
+	}
+	db, err := eventdb.Open(filepath.Join(p.Dir, dirStore), eventdb.Config{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	a := &asker{ctx: ctx, db: db, questions: team.New(db, nil), notes: notes}
+	out := map[string]timing{}
+	for _, q := range []struct {
+		name  string
+		times int
+		ask   func(i int) error
+	}{
+		{"trace_by_id_cold", len(notes), a.trace},
+		{"latest_50_tasks", 20, a.latest},
+		{"agent_and_duration", 20, a.slowCalls},
+		{"phrase_in_prompts", 20, a.phrase},
+		{"cost_by_model", 5, a.costs},
+		{"first_screen_of_30k", 10, a.wide},
+	} {
+		took := make([]time.Duration, q.times)
+		for i := range took {
+			begin := time.Now()
+			if err := q.ask(i); err != nil {
+				return nil, fmt.Errorf("ask %s: %w", q.name, err)
+			}
+			took[i] = time.Since(begin)
+		}
+		out[q.name] = timingOf(took)
+	}
+	return out, nil
+}
+
+// asker asks a store and looks at the answers.
+type asker struct {
+	ctx       context.Context
+	db        *eventdb.DB
+	questions *team.Questions
+	notes     []sample
+}
+
+// trace reads all spans of a trace that nobody asked for, with all their content.
+func (a *asker) trace(i int) error {
+	page, err := a.questions.Trace(a.ctx, signal.DefaultProject, a.notes[i].TraceID, "", 500)
+	if err != nil {
+		return err
+	}
+	if len(page.Rows) != 21 {
+		return fmt.Errorf("%d spans", len(page.Rows))
+	}
+	for _, r := range page.Rows {
+		if r.Has("attr.gen_ai.request.model") && !strings.HasSuffix(r.Text("attr.gen_ai.input.messages"), "]") {
+			return errors.New("a prompt is missing")
+		}
+	}
+	return nil
+}
+
+func (a *asker) latest(int) error {
+	page, err := a.questions.Tasks(a.ctx, signal.DefaultProject, team.TaskQuery{Limit: 50})
+	if err == nil && len(page.Tasks) != 50 {
+		err = fmt.Errorf("%d tasks", len(page.Tasks))
+	}
+	return err
+}
+
+// slowCalls reads the 50 newest spans of an agent that took longer than most.
+func (a *asker) slowCalls(int) error {
+	return a.count(50, store.Select{
+		Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.And{
+			store.Eq(store.FieldAgent, "writer"),
+			store.Compare{Field: store.FieldDuration, Op: store.OpGt, Value: store.Int(int64(2900 * time.Millisecond))},
+		}},
+		Fields: []string{store.FieldTraceID, store.FieldName, store.FieldDuration}, Order: store.NewestFirst, Limit: 50,
+	})
+}
+
+// phrase finds the calls of one task by words of its prompts.
+func (a *asker) phrase(i int) error {
+	return a.count(8, store.Select{
+		Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.Text{
+			Field: "attr.gen_ai.input.messages", Words: a.notes[i*7%len(a.notes)].Phrase, Phrase: true,
+		}},
+		Fields: []string{store.FieldTraceID, store.FieldName}, Order: store.NewestFirst, Limit: 50,
+	})
+}
+
+func (a *asker) count(want int, q store.Select) error {
+	n := 0
+	for _, err := range a.db.Select(a.ctx, signal.DefaultProject, q) {
+		if err != nil {
+			return err
+		}
+		n++
+	}
+	if n != want {
+		return fmt.Errorf("%d rows, want %d", n, want)
+	}
+	return nil
+}
+
+func (a *asker) costs(int) error {
+	groups, err := a.db.Aggregate(a.ctx, signal.DefaultProject, store.Aggregate{
+		Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.Eq(store.FieldOperation, "chat")},
+		By:    []string{store.FieldModel},
+		Columns: []store.Column{
+			{Func: store.CountRows},
+			{Func: store.Sum, Field: store.FieldTokensInput},
+			{Func: store.Sum, Field: store.FieldTokensOutput},
+			{Func: store.Sum, Field: store.FieldCostMicro},
+			{Func: store.Sum, Field: store.FieldCostRest},
+		},
+	})
+	if err == nil && len(groups) != 3 {
+		err = fmt.Errorf("%d models", len(groups))
+	}
+	return err
+}
+
+func (a *asker) wide(int) error {
+	page, err := a.questions.Trace(a.ctx, signal.DefaultProject, "fd"+strings.Repeat("0", 28)+"01", "", 200)
+	if err == nil && (len(page.Rows) != 200 || page.Next == "") {
+		err = errors.New(strconv.Itoa(len(page.Rows)) + " spans on the first page")
+	}
+	return err
+}
+
+// forgetFiles asks the system to drop its copies of the files' pages.
+func forgetFiles(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Sync(), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED), f.Close())
+	})
+}
