@@ -63,3 +63,17 @@ func PayloadHash(p signal.Project, content string) string {
 	sum := h.Sum128().Bytes()
 	return hex.EncodeToString(sum[:])
 }
+
+// PayloadNamer is a store with hashes of its own: keyed, so that they tell nothing to who guesses content.
+type PayloadNamer interface {
+	// PayloadHash returns the hash under which content is stored in a project, if it is.
+	PayloadHash(p signal.Project, content string) string
+}
+
+// HashOf returns the hash of content in a store: the store's own, else PayloadHash.
+func HashOf(r Reader, p signal.Project, content string) string {
+	if n, ok := r.(PayloadNamer); ok {
+		return n.PayloadHash(p, content)
+	}
+	return PayloadHash(p, content)
+}

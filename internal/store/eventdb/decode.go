@@ -25,7 +25,9 @@ type found struct {
 type pending struct {
 	field int
 	typ   store.Type
-	ref   ref
+	parts []piece
+	// length is the text's in bytes, as it was sent.
+	length int
 	// all marks the payload that holds all of the row's special values.
 	all bool
 }
@@ -134,7 +136,7 @@ func (f *found) addSpecials(text string, want map[string]bool) error {
 }
 
 func (f *found) addSpecial(s special, want map[string]bool) error {
-	if s.mode == modeRef {
+	if s.mode == modeRef || s.mode == modeParts {
 		return f.addRef(s, want)
 	}
 	if s.name == colTypes {
@@ -167,16 +169,24 @@ func (f *found) addSpecial(s special, want map[string]bool) error {
 }
 
 func (f *found) addRef(s special, want map[string]bool) error {
-	r, err := parseRef(s.text)
-	if err != nil {
-		return err
-	}
-	if s.name == colSpecial {
-		f.refs = append(f.refs, pending{all: true, ref: r})
+	p := pending{field: len(f.row.Fields), typ: s.typ, all: s.name == colSpecial}
+	if !p.all && want != nil && !want[s.name] {
 		return nil
 	}
-	if want == nil || want[s.name] {
-		f.refs = append(f.refs, pending{field: len(f.row.Fields), typ: s.typ, ref: r})
+	if s.mode == modeParts {
+		var err error
+		if p.parts, p.length, err = parseParts(s.text); err != nil {
+			return err
+		}
+	} else {
+		r, err := parseRef(s.text)
+		if err != nil {
+			return err
+		}
+		p.parts, p.length = []piece{{ref: r}}, r.length
+	}
+	f.refs = append(f.refs, p)
+	if !p.all {
 		f.row.Fields = append(f.row.Fields, store.Field{Name: s.name})
 	}
 	return nil

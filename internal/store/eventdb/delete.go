@@ -151,7 +151,11 @@ func (db *DB) findDoomed(ctx context.Context, pl *plan) (*doomed, error) {
 func (db *DB) addRefs(ctx context.Context, t logstorage.TenantID, r *found, into map[stored]struct{}) error {
 	note := func() (all bool) {
 		for _, ref := range r.refs {
-			into[stored{dayOf(r.row.Time), ref.ref.hash}] = struct{}{}
+			for _, part := range ref.parts {
+				if part.ref.hash != "" {
+					into[stored{dayOf(r.row.Time), part.ref.hash}] = struct{}{}
+				}
+			}
 			all = all || ref.all
 		}
 		return all

@@ -37,12 +37,12 @@ func TestDelete(t *testing.T) {
 			t.Errorf("range of a deleted trace: %v", err)
 		}
 		for i := range 20 {
-			_, err := db.Payload(t.Context(), signal.DefaultProject, store.PayloadHash(signal.DefaultProject, prompt(i)))
+			_, err := db.Payload(t.Context(), signal.DefaultProject, store.HashOf(db, signal.DefaultProject, prompt(i)))
 			if i%2 == 0 && err != nil || i%2 == 1 && !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("payload %d: %v", i, err)
 			}
 		}
-		if p, err := db.Payload(t.Context(), signal.DefaultProject, store.PayloadHash(signal.DefaultProject, shared)); err != nil || p.Body != shared {
+		if p, err := db.Payload(t.Context(), signal.DefaultProject, store.HashOf(db, signal.DefaultProject, shared)); err != nil || p.Body != shared {
 			t.Errorf("shared payload: %v", err)
 		}
 	}

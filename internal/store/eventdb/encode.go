@@ -1,6 +1,7 @@
 package eventdb
 
 import (
+	"encoding/hex"
 	"fmt"
 	"math"
 	"strconv"
@@ -8,7 +9,6 @@ import (
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 
-	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
 )
 
@@ -28,13 +28,18 @@ type encoded struct {
 
 // payload is a text that is kept apart.
 type payload struct {
+	hash [16]byte
 	ref  ref
 	body string
+	// ours says that the text is of this package's making: nothing for a redactor.
+	ours bool
 }
 
 // encoder turns rows into columns. It is not safe for concurrent use; its buffers are used again.
 type encoder struct {
-	project signal.Project
+	key     []byte // of the project's payloads
+	redact  func(string) (string, bool)
+	cuts    []cut
 	seen    map[string]struct{}
 	types   []byte
 	special []special
@@ -103,7 +108,7 @@ func (e *encoder) field(out *encoded, f store.Field) {
 	t, text := f.Value.Type(), f.Value.Text()
 	if e.apart(f.Name, text) {
 		e.seen[f.Name] = struct{}{} // its repeats must stay behind it
-		e.special = append(e.special, out.keepApart(e.project, f.Name, t, exactText(f.Value)))
+		e.special = append(e.special, e.keepApart(out, f.Name, t, exactText(f.Value)))
 		return
 	}
 	_, repeated := e.seen[f.Name]
@@ -169,7 +174,7 @@ func (e *encoder) finish(out *encoded) {
 		out.add(colSpecial, string(b))
 		return
 	}
-	all := out.keepApart(e.project, colSpecial, store.TypeString, string(b))
+	all := special{colSpecial, modeRef, store.TypeString, e.payload(out, string(b), true).String()}
 	out.add(colSpecial, string(all.append(nil)))
 }
 
@@ -182,11 +187,51 @@ func (e *encoder) describe(out *encoded, name, text string) {
 	e.special = append(e.special, special{name, modeWhole, store.TypeString, text})
 }
 
-// keepApart makes text a payload and returns the value that refers to it.
-func (o *encoded) keepApart(p signal.Project, name string, t store.Type, text string) special {
-	r := ref{hash: store.PayloadHash(p, text), length: len(text), chunks: chunksOf(len(text))}
-	o.payloads = append(o.payloads, payload{ref: r, body: text})
-	return special{name: name, mode: modeRef, typ: t, text: r.String()}
+// keepApart makes text one payload or several and returns the value that refers to them.
+func (e *encoder) keepApart(out *encoded, name string, t store.Type, text string) special {
+	e.cuts = split(e.cuts, name, t, text)
+	if len(e.cuts) == 0 || e.secretBetween(text) {
+		return special{name: name, mode: modeRef, typ: t, text: e.payload(out, text, false).String()}
+	}
+	refs := make([]byte, 0, len(e.cuts)*(hashLen+1)+64)
+	refs = strconv.AppendInt(refs, int64(len(text)), 10)
+	done := 0
+	for _, c := range e.cuts {
+		refs = appendPart(refs, text[done:c.start], e.payload(out, text[c.start:c.end], false))
+		done = c.end
+	}
+	if text[done:] == "]" {
+		refs = append(refs, signEnd)
+	} else {
+		refs = appendInline(refs, text[done:])
+	}
+	return special{name: name, mode: modeParts, typ: t, text: string(refs)}
+}
+
+// secretBetween tells whether what would stay in the row has something to redact: such a text is stored whole, so that
+// the redactor sees all of it.
+func (e *encoder) secretBetween(text string) bool {
+	if e.redact == nil {
+		return false
+	}
+	done := 0
+	for _, c := range append(e.cuts, cut{len(text), len(text)}) {
+		if c.start-done > 2 {
+			if _, secret := e.redact(text[done:c.start]); secret {
+				return true
+			}
+		}
+		done = c.end
+	}
+	return false
+}
+
+// payload adds a text to the row's payloads.
+func (e *encoder) payload(out *encoded, text string, ours bool) ref {
+	h := hashOf(e.key, text)
+	r := ref{hash: hex.EncodeToString(h[:]), length: len(text), chunks: chunksOf(len(text))}
+	out.payloads = append(out.payloads, payload{hash: h, ref: r, body: text, ours: ours})
+	return r
 }
 
 // canBeNumber tells whether values of a type are numbers when their text is.

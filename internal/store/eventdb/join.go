@@ -66,8 +66,12 @@ func (f *found) needs(need map[stored]ref, want map[string]bool) int {
 	bytes := 0
 	for _, p := range f.refs {
 		if p.all || want == nil || want[f.row.Fields[p.field].Name] {
-			need[stored{dayOf(f.row.Time), p.ref.hash}] = p.ref
-			bytes += p.ref.length
+			for _, part := range p.parts {
+				if part.ref.hash != "" {
+					need[stored{dayOf(f.row.Time), part.ref.hash}] = part.ref
+				}
+			}
+			bytes += p.length
 		}
 	}
 	return bytes
@@ -78,11 +82,17 @@ func (f *found) fill(bodies map[stored]string, want map[string]bool) (more bool,
 	refs := f.refs
 	f.refs = nil
 	var expired []string
+	bodyOf := func(hash string) (string, bool) {
+		body, ok := bodies[stored{dayOf(f.row.Time), hash}]
+		return body, ok
+	}
 	for _, p := range refs {
-		body, ok := bodies[stored{dayOf(f.row.Time), p.ref.hash}]
-		switch {
-		case !p.all && want != nil && !want[f.row.Fields[p.field].Name]:
+		if !p.all && want != nil && !want[f.row.Fields[p.field].Name] {
 			f.refs = append(f.refs, p)
+			continue
+		}
+		body, ok := rejoin(p.parts, p.length, bodyOf)
+		switch {
 		case !ok && p.all:
 			expired = append(expired, "*")
 		case !ok:
@@ -187,11 +197,12 @@ func (db *DB) fetchChunks(ctx context.Context, t logstorage.TenantID, hashes []s
 	return out, err
 }
 
-// assemble joins the parts of a payload; it returns false when one is missing.
+// assemble joins the parts of a payload; it returns false when one is missing. A redacted payload has another length
+// than its reference says.
 func assemble(parts map[int]string, r ref) (string, bool) {
 	if r.chunks == 1 {
 		body, ok := parts[0]
-		return body, ok && len(body) == r.length
+		return body, ok
 	}
 	var b strings.Builder
 	b.Grow(r.length)
@@ -202,7 +213,7 @@ func assemble(parts map[int]string, r ref) (string, bool) {
 		}
 		b.WriteString(part)
 	}
-	return b.String(), b.Len() == r.length
+	return b.String(), true
 }
 
 // payloadUsers returns the condition for rows that refer to a payload with the words in it. Payloads of several chunks
@@ -211,6 +222,9 @@ func (db *DB) payloadUsers(ctx context.Context, pl *plan, t store.Text) (string,
 	at, ok := clip(pl.at)
 	if !ok {
 		return nothing, nil
+	}
+	if straddles(t.Words) {
+		return fieldHas(colSpecial), nil
 	}
 	at.Start = dayOf(at.Start)
 	hashes := map[string]struct{}{}
@@ -278,12 +292,8 @@ func (db *DB) Payload(ctx context.Context, p signal.Project, hash string) (store
 
 // wholeBody joins all parts there are.
 func wholeBody(parts map[int]string) (string, bool) {
-	length := 0
-	for _, p := range parts {
-		length += len(p)
-	}
-	if length == 0 {
+	if len(parts) == 0 {
 		return "", false
 	}
-	return assemble(parts, ref{length: length, chunks: len(parts)})
+	return assemble(parts, ref{chunks: len(parts)})
 }

@@ -29,6 +29,7 @@ const (
 	fileLock      = "lock"
 	fileProjects  = "projects.json"
 	fileRevised   = "revised.json"
+	fileKey       = "payload.key"
 	fileDeletions = "deletions.jsonl"
 	dirEvents     = "events"
 	dirPayloads   = "payloads"
@@ -64,6 +65,10 @@ type Config struct {
 	RecentWindow time.Duration
 	// Clock returns the present: time.Now.
 	Clock func() time.Time
+	// Redact returns a text without secrets, and whether it had any; nil stores texts as they are. It sees each text of
+	// store.PayloadMinBytes and more of attributes and bodies, in elements where the text is an array, before it is on
+	// any disk, and only when it is not stored yet.
+	Redact func(text string) (clean string, had bool)
 	// Observer is told of committed rows: nobody.
 	Observer store.Observer
 	// Logger: slog.DiscardHandler.
@@ -116,6 +121,7 @@ type DB struct {
 	recent   *recent
 	traces   *traceIndex
 	known    *knownPayloads
+	keys     *payloadKeys
 
 	deletions *deletions
 	doomed    *doomedPayloads
@@ -167,6 +173,9 @@ func (db *DB) open() error {
 		return err
 	}
 	if db.projects, err = openProjects(filepath.Join(db.dir, fileProjects)); err != nil {
+		return err
+	}
+	if db.keys, err = openPayloadKeys(filepath.Join(db.dir, fileKey)); err != nil {
 		return err
 	}
 	if db.revised, err = openRevised(filepath.Join(db.dir, fileRevised)); err != nil {

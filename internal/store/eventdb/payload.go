@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// chunkLen is the largest part of a payload in one row of the engine.
-	chunkLen = 1 << 20
+	// chunkLen is the largest part of a payload in one row of the engine, before what is put in place of secrets.
+	chunkLen = 384 << 10
 	// maxKnown bounds a generation of the cache of stored payloads, about 60 bytes each.
 	maxKnown = 100_000
 )
@@ -54,19 +54,40 @@ func newKnownPayloads() *knownPayloads {
 	return &knownPayloads{young: map[payloadKey]struct{}{}, old: map[payloadKey]struct{}{}}
 }
 
-// add notes a payload and tells whether it was missing.
-func (k *knownPayloads) add(key payloadKey) bool {
+// has tells whether a payload is known to be stored.
+func (k *knownPayloads) has(key payloadKey) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if _, ok := k.young[key]; ok {
+		return true
+	}
+	if _, ok := k.old[key]; !ok {
 		return false
 	}
-	_, ok := k.old[key]
+	k.add(key) // what is in use stays
+	return true
+}
+
+// addAll notes payloads that are stored: not before, so that no other batch relies on one that fails.
+func (k *knownPayloads) addAll(keys map[payloadKey]struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for key := range keys {
+		k.add(key)
+	}
+}
+
+func (k *knownPayloads) add(key payloadKey) {
 	if len(k.young) >= maxKnown {
 		k.old, k.young = k.young, make(map[payloadKey]struct{}, maxKnown)
 	}
 	k.young[key] = struct{}{}
-	return !ok
+}
+
+func (k *knownPayloads) len() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.young) + len(k.old)
 }
 
 func (k *knownPayloads) forget(key payloadKey) {
@@ -85,16 +106,37 @@ func (db *DB) addPayloads(b *batch, row encoded) {
 			db.counts.payloadsExpired.Add(1)
 			continue
 		}
-		db.doomed.use(keyOfPayload(b.tenant, start, p.ref.hash))
-		if !db.known.add(keyOfPayload(b.tenant, start, p.ref.hash)) {
+		key := payloadKey{b.tenant, start, p.hash}
+		db.doomed.use(key)
+		if _, ok := b.stored[key]; ok || db.known.has(key) {
 			db.counts.payloadsKnown.Add(1)
 			continue
 		}
 		db.counts.payloadsNew.Add(1)
+		if b.stored == nil {
+			b.stored = map[payloadKey]struct{}{}
+		}
+		b.stored[key] = struct{}{}
+		if db.cfg.Redact != nil && !p.ours {
+			p.body, _ = db.cfg.Redact(p.body)
+		}
 		for i := range p.ref.chunks {
 			b.payloads = append(b.payloads, payloadRow(start, p, i))
 		}
 	}
+}
+
+// PayloadCache are figures of the payloads that writers met since Open.
+type PayloadCache struct {
+	// Known is how many payloads the store remembers to have stored.
+	Known int
+	// Hits counts references to payloads that were known, Misses payloads that were stored, maybe once more.
+	Hits, Misses uint64
+}
+
+// PayloadCache returns figures of the cache of known payloads.
+func (db *DB) PayloadCache() PayloadCache {
+	return PayloadCache{Known: db.known.len(), Hits: db.counts.payloadsKnown.Load(), Misses: db.counts.payloadsNew.Load()}
 }
 
 func payloadRow(start int64, p payload, i int) encoded {

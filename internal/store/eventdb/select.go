@@ -69,7 +69,7 @@ func (db *DB) deliver(ctx context.Context, pl *plan, rows []*found, fields []str
 		n, bytes := 0, 0
 		for n < len(rows) && bytes < joinBytes {
 			for _, r := range rows[n].refs {
-				bytes += r.ref.length
+				bytes += r.length
 			}
 			n++
 		}

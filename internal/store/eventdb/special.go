@@ -24,6 +24,7 @@ const (
 	modeWhole = 'v' // the field has no column; text is the value
 	modeExact = 'o' // the field has a column that may read differently; text is the value
 	modeRef   = 'r' // text names the payload that holds the value (see ref)
+	modeParts = 'p' // text is the value's parts, some of them payloads (see parts.go)
 )
 
 var errSpecial = errors.New("malformed special values")

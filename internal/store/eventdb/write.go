@@ -30,6 +30,7 @@ type batch struct {
 	claims   []claim     // of rows, in their order
 	events   []encoded
 	payloads []encoded
+	stored   map[payloadKey]struct{} // the payloads' names
 }
 
 // Write implements store.Writer.
@@ -182,7 +183,7 @@ func (b *batch) keep(ok func(i int) bool) {
 
 // encode fills the batch's columns and payloads, and the index rows of new traces.
 func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) error {
-	e := &encoder{project: p}
+	e := &encoder{key: db.keys.of(p), redact: db.cfg.Redact}
 	dropped := map[int]bool{}
 	for i := range b.rows {
 		r := &b.rows[i]
@@ -226,6 +227,7 @@ func (db *DB) commit(b *batch) (refused int64, err error) {
 	if refused, err = db.events.Add(b.tenant, b.events); err != nil {
 		return 0, err
 	}
+	db.known.addAll(b.stored)
 	db.counts.written.Add(uint64(len(b.events)))
 	return refused, nil
 }

@@ -34,7 +34,7 @@ func (s *suite) isolation(t *testing.T) {
 	for _, p := range []signal.Project{other, none} {
 		_, err := b.db.TraceRange(t.Context(), p, "t")
 		wantError(t, "trace range of another project", err, store.ErrNotFound)
-		_, err = b.db.Payload(t.Context(), p, store.PayloadHash(signal.DefaultProject, long))
+		_, err = b.db.Payload(t.Context(), p, store.HashOf(b.db, signal.DefaultProject, long))
 		wantError(t, "payload of another project", err, store.ErrNotFound)
 		names, err := b.db.FieldNames(t.Context(), p, allOf(store.KindSpan))
 		if err != nil || slices.ContainsFunc(names, func(c store.Count) bool { return c.Text == "attr.mine" }) {
@@ -285,7 +285,7 @@ func (s *suite) payloads(t *testing.T) {
 	check := func() {
 		t.Helper()
 		b.sameRows(turns, b.rows(all(store.KindSpan)))
-		got, err := b.db.Payload(t.Context(), signal.DefaultProject, store.PayloadHash(signal.DefaultProject, system))
+		got, err := b.db.Payload(t.Context(), signal.DefaultProject, store.HashOf(b.db, signal.DefaultProject, system))
 		if err != nil || got.Body != system || got.MediaType != store.MediaTypeOf(system) {
 			t.Errorf("payload: %+v, %v", got, err)
 		}
@@ -309,6 +309,6 @@ func (s *suite) payloads(t *testing.T) {
 	if n, err := b.db.Delete(t.Context(), signal.DefaultProject, allOf(store.KindSpan)); n != 4 || err != nil {
 		t.Fatalf("delete: %d, %v", n, err)
 	}
-	_, err := b.db.Payload(t.Context(), signal.DefaultProject, store.PayloadHash(signal.DefaultProject, system))
+	_, err := b.db.Payload(t.Context(), signal.DefaultProject, store.HashOf(b.db, signal.DefaultProject, system))
 	wantError(t, "payload of deleted rows", err, store.ErrNotFound)
 }

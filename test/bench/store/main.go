@@ -76,7 +76,7 @@ func run(ctx context.Context, out, which, parts, dir string) (err error) {
 		return err
 	}
 	r["store.size"], r["store.cpus"], r["store.date"] = which, runtime.NumCPU(), time.Now().UTC().Format(time.DateOnly)
-	for _, part := range strings.SplitSeq(parts, ",") {
+	for part := range strings.SplitSeq(parts, ",") {
 		measure, ok := map[string]func(context.Context, string, size, report) error{
 			"ratio": ratios, "soak": soak, "read": reads,
 		}[part]
