@@ -125,7 +125,7 @@ func ask(ctx context.Context, p plan) (_ map[string]timing, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	a := &asker{ctx: ctx, db: db, questions: team.New(db, nil), notes: notes}
+	a := &asker{ctx: ctx, db: db, questions: team.New(db, team.Options{}), notes: notes}
 	out := map[string]timing{}
 	for _, q := range []struct {
 		name  string
