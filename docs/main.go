@@ -94,7 +94,7 @@ count, and what is not counted is unknown, never 0. A call counts where no other
 reports counts only where nothing below it reports anything. What the sender reported stays beside it.
 
 **Tools that are none.** ` + "`execute_tool (merged)`" + ` and the like become ` + "`merged_tools`" + `; tools named
-` + "`transfer_to_…` and `handoff_to_…`" + ` become ` + "`handoff`" + `. Neither counts as a call of a tool.
+` + "`transfer_to_…`, `handoff_to_…` and `handoff to …`" + ` become ` + "`handoff`" + `. Neither counts as a call of a tool.
 
 `
 

@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -73,9 +74,14 @@ func TestCorpusThroughTheServer(t *testing.T) {
 	s := harness.Start(t, harness.Options{Args: []string{"--retention", "100y", "--payload-retention", "100y"}})
 	sent := make([]corpus.Data, len(recs))
 	for i, rec := range recs {
-		sent[i] = sendRecording(t, s, rec, corpusProject(i))
+		if convertible(t, rec) {
+			sent[i] = sendRecording(t, s, rec, corpusProject(i))
+		}
 	}
 	for i, rec := range recs {
+		if sent[i] == (corpus.Data{}) {
+			continue // TestEveryFileIsSentOrCannotBe says why
+		}
 		t.Run(rec.Path, func(t *testing.T) {
 			want := factTotals(rec.Facts)
 			// A span that was sent twice is one span.
@@ -113,6 +119,17 @@ func recordings(t *testing.T) []corpus.Recording {
 		t.Fatalf("FACTS.json of %s names no recording of spans", root)
 	}
 	return recs
+}
+
+// convertible tells whether a recording is in a container that can be sent.
+func convertible(t *testing.T, rec corpus.Recording) bool {
+	t.Helper()
+	raw, err := rec.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = corpus.Convert(rec.Facts.Format, raw)
+	return !errors.Is(err, corpus.ErrContainer)
 }
 
 func corpusProject(i int) string { return "corpus-" + strconv.Itoa(i) }

@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -70,7 +71,11 @@ func TestEveryFileIsSentOrCannotBe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := corpus.Convert(rec.Facts.Format, raw); err != nil {
+		_, err = corpus.Convert(rec.Facts.Format, raw)
+		switch {
+		case errors.Is(err, corpus.ErrContainer) && os.Getenv("MINDSCOPE_SAMPLES") != "":
+			t.Logf("%s can't be sent: %v", rec.Path, err)
+		case err != nil:
 			t.Errorf("%s: %v", rec.Path, err)
 		}
 	}

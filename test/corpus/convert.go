@@ -3,6 +3,7 @@ package corpus
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,6 +16,9 @@ type Data struct {
 	Traces ptrace.Traces
 	Logs   plog.Logs
 }
+
+// ErrContainer means that a file's container is none of those that Convert reads.
+var ErrContainer = errors.New("container is not known")
 
 // Convert turns the bytes of a recording in the container that format names into OTLP. Ids that are no W3C ids become
 // hashes of themselves; what a container doesn't keep (span ids in one of them) is numbered.
@@ -31,7 +35,7 @@ func Convert(format string, raw []byte) (Data, error) {
 		"attribute-map":      fromAttributes,
 	}[format]
 	if !ok {
-		return Data{}, fmt.Errorf("convert recording: container %q is not known", format)
+		return Data{}, fmt.Errorf("convert recording: %w: %q", ErrContainer, format)
 	}
 	d, err := conv(raw)
 	if err != nil {

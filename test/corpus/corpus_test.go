@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"errors"
+	"os"
 	"testing"
 )
 
@@ -19,7 +20,7 @@ func TestConvert(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(recs) < 40 {
+	if own := os.Getenv("MINDSCOPE_SAMPLES") == ""; len(recs) == 0 || own && len(recs) < 40 {
 		t.Errorf("%d recordings in FACTS.json", len(recs))
 	}
 	for _, r := range recs {
@@ -28,6 +29,10 @@ func TestConvert(t *testing.T) {
 			t.Fatal(err)
 		}
 		d, err := Convert(r.Facts.Format, raw)
+		if errors.Is(err, ErrContainer) {
+			t.Log(r.Path, err)
+			continue
+		}
 		if err != nil {
 			t.Errorf("%s: %v", r.Path, err)
 			continue

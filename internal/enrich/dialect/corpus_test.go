@@ -83,6 +83,10 @@ func TestCorpus(t *testing.T) {
 				t.Fatal(err)
 			}
 			d, err := corpus.Convert(rec.Facts.Format, raw)
+			if errors.Is(err, corpus.ErrContainer) {
+				t.Log(err)
+				return
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -142,7 +142,7 @@ func (s *Sink) read(r *reader, name string, scope int, attrs pcommon.Map) (found
 	}
 	f := r.find(d)
 	f.put(attrs, d.name)
-	s.spans[slices.IndexFunc(s.book.dialects, func(k known) bool { return k.name == d.name })].Add(1)
+	s.spans[d.index].Add(1)
 	return f, d
 }
 
@@ -204,7 +204,8 @@ func pseudoTool(operation, tool, name string) string {
 	switch {
 	case tool == "(merged)" || tool == "(merged tools)" || strings.HasSuffix(name, "(merged)"):
 		return "merged_tools"
-	case tool == "transfer_to_agent" || strings.HasPrefix(tool, "transfer_to_") || strings.HasPrefix(tool, "handoff_to_"):
+	case tool == "transfer_to_agent" || strings.HasPrefix(tool, "transfer_to_") || strings.HasPrefix(tool, "handoff_to_"),
+		strings.HasPrefix(tool, "handoff to "):
 		return "handoff"
 	default:
 		return operation

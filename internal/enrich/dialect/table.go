@@ -152,6 +152,7 @@ type place struct {
 
 // known is a dialect made ready.
 type known struct {
+	index     int
 	name      string
 	rules     [numFields][]place
 	noCache   bool // input excludes cached tokens
@@ -227,7 +228,7 @@ func compile(c common, list []table) (*book, error) {
 
 func (b *book) addDialect(i int, t *table, c common) error {
 	k := known{
-		name: t.Name, repeats: t.Repeats, calls: t.Calls, names: t.Detect.Names, suffixes: t.Detect.NameSuffixes,
+		index: i, name: t.Name, repeats: t.Repeats, calls: t.Calls, names: t.Detect.Names, suffixes: t.Detect.NameSuffixes,
 		noCache: slices.Contains(t.Excludes, "cache"), visible: slices.Contains(t.Excludes, "reasoning"),
 	}
 	names := fieldNames()
