@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/mindscope/mindscope/examples/articleteam/team"
@@ -23,7 +24,7 @@ func main() {
 	dir := flag.String("dir", "articleteam-data", "folder for records, artifacts, log, the dump of the bus and the summary")
 	latency := flag.Duration("latency", 250*time.Millisecond, "time the scripted model takes for an answer")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *tasks, *dir, *latency)
 	stop()
 	if err != nil {

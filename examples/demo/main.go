@@ -3,29 +3,38 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"net"
-	"net/http"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
 
+// options are the program's flags.
+type options struct {
+	binary, dir, picture string
+	tasks                int
+	latency              time.Duration
+}
+
 func main() {
-	binary := flag.String("mindscope", "../bin/mindscope", "the server's binary")
-	tasks := flag.Int("tasks", 20, "how many articles the team writes")
-	dir := flag.String("dir", "", "folder for everything; a new one in the system's temporary folder by default")
-	latency := flag.Duration("latency", 250*time.Millisecond, "time the scripted model takes for an answer")
+	var o options
+	flag.StringVar(&o.binary, "mindscope", "../bin/mindscope", "the server's binary")
+	flag.IntVar(&o.tasks, "tasks", 20, "how many articles the team writes")
+	flag.StringVar(&o.dir, "dir", "", "folder for everything; a new one in the system's temporary folder by default")
+	flag.DurationVar(&o.latency, "latency", 250*time.Millisecond, "time the scripted model takes for an answer")
+	flag.StringVar(&o.picture, "picture", "", "SVG file for a picture of what is shown")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *binary, *dir, *tasks, *latency)
+	err := run(ctx, o)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -33,39 +42,28 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, binary, dir string, tasks int, latency time.Duration) (err error) {
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "mindscope-demo-"); err != nil {
+func run(ctx context.Context, o options) (err error) {
+	once := os.Getenv("DEMO_EXIT") == "1"
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "mindscope-demo-"); err != nil {
 			return fmt.Errorf("make a folder: %w", err)
 		}
-		if os.Getenv("DEMO_EXIT") == "1" {
-			defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		if once {
+			defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
 		}
 	}
-	s, err := start(ctx, binary, dir)
+	s, err := start(ctx, o.binary, o.dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	if err := team(ctx, s, dir, tasks, latency); err != nil {
+	if err := work(ctx, s, o); err != nil || ctx.Err() != nil {
 		return err
 	}
-	if err := show(ctx, s, binary, "task-401", "task-417"); err != nil {
-		return err
-	}
-	fmt.Printf(`
-Look on:
-  export MINDSCOPE_SERVER=http://%[1]s
-  %[2]s tasks --failed          what failed, where and why
-  %[2]s task task-414           a task that the critic never let pass
-  %[2]s logs task-406           the log lines of one task
-  http://%[1]s                  in a browser
-The team's own files (records, artifacts, log, messages): %[3]s
-`, s.http, binary, filepath.Join(dir, "team"))
-	if os.Getenv("DEMO_EXIT") == "1" {
+	if once {
 		return nil
 	}
-	fmt.Println("The server runs until Ctrl-C.")
+	fmt.Printf(lookOn, s.http, strings.TrimPrefix(o.binary, "../"), filepath.Join(o.dir, "team"))
 	select {
 	case <-ctx.Done():
 		return nil
@@ -75,146 +73,73 @@ The team's own files (records, artifacts, log, messages): %[3]s
 	}
 }
 
-// server is a running MindScope.
-type server struct {
-	http, grpc string
-	cmd        *exec.Cmd
-	done       chan error
-}
+const lookOn = `
+Look on, in another terminal:
+  export MINDSCOPE_SERVER=http://%[1]s
+  %[2]s tasks --failed     what failed, where and why
+  %[2]s task task-414      a task that the critic never let pass
+  %[2]s logs task-406      the log lines of one task
+  http://%[1]s        in a browser
+The team's own files (records, artifacts, log, messages) are in %[3]s
+The server runs until Ctrl-C.
+`
 
-func start(ctx context.Context, binary, dir string) (*server, error) {
-	addrs := make([]string, 3)
-	for i, usual := range []int{9090, 4317, 4318} {
-		addr, err := freeAddr(ctx, usual)
-		if err != nil {
-			return nil, err
-		}
-		addrs[i] = addr
+// work lets the team work and shows two of its tasks. To be interrupted is no error.
+func work(ctx context.Context, s *server, o options) error {
+	if err := team(ctx, s, o); err != nil || ctx.Err() != nil {
+		return ignoreEnd(ctx, err)
 	}
-	s := &server{http: addrs[0], grpc: addrs[1], done: make(chan error, 1)}
-	s.cmd = exec.Command(binary, "serve", "--data", filepath.Join(dir, "data"),
-		"--listen", addrs[0], "--otlp.grpc", addrs[1], "--otlp.http", addrs[2])
-	s.cmd.Stdout, s.cmd.Stderr = os.Stdout, os.Stderr
-	// Ctrl-C reaches the whole process group; the server is told to stop by us, when the team is done.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the server (build it with `make build`): %w", err)
+	var shown bytes.Buffer
+	if err := show(ctx, s, o.binary, io.MultiWriter(os.Stdout, &shown), "task-401", "task-417"); err != nil {
+		return ignoreEnd(ctx, err)
 	}
-	go func() { s.done <- s.cmd.Wait() }()
-	if err := s.wait(ctx); err != nil {
-		return nil, errors.Join(err, s.stop())
+	if o.picture == "" {
+		return nil
 	}
-	return s, nil
-}
-
-// freeAddr returns the usual port of this machine, or another when something listens there.
-func freeAddr(ctx context.Context, usual int) (string, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", usual))
-	if err != nil {
-		if l, err = lc.Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
-			return "", fmt.Errorf("find a free port: %w", err)
-		}
-		fmt.Printf("Port %d is taken; using %s instead.\n", usual, l.Addr())
-	}
-	return l.Addr().String(), l.Close()
-}
-
-func (s *server) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+"/-/ready", nil)
-		if err != nil {
-			return fmt.Errorf("ask the server: %w", err)
-		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-tick.C:
-		case err := <-s.done:
-			s.done <- err
-			return fmt.Errorf("the server ended before it was ready: %w", err)
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the server: %w", ctx.Err())
-		}
-	}
-}
-
-// stop ends the server and waits for it.
-func (s *server) stop() error {
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop the server: %w", err)
-	}
-	if err := <-s.done; err != nil {
-		return fmt.Errorf("the server ended badly: %w", err)
+	if err := os.WriteFile(o.picture, draw(shown.String()), 0o644); err != nil {
+		return fmt.Errorf("write picture: %w", err)
 	}
 	return nil
 }
 
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
 // team runs the articleteam as the program of its own that it is.
-func team(ctx context.Context, s *server, dir string, tasks int, latency time.Duration) error {
-	fmt.Printf("\nA team of four agents writes %d articles. Some of them fail.\n\n", tasks)
-	cmd := exec.CommandContext(ctx, "go", "run", "./articleteam",
-		"--dir", filepath.Join(dir, "team"), "--tasks", fmt.Sprint(tasks), "--latency", latency.String())
+func team(ctx context.Context, s *server, o options) error {
+	fmt.Printf("\nA team of four agents writes %d articles. Some of them fail.\n\n", o.tasks)
+	program := filepath.Join(o.dir, "articleteam")
+	defer os.Remove(program)
+	build := exec.CommandContext(ctx, "go", "build", "-o", program, "./articleteam")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build the team: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, program,
+		"--dir", filepath.Join(o.dir, "team"), "--tasks", fmt.Sprint(o.tasks), "--latency", o.latency.String())
 	cmd.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+s.grpc, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("run the team: %w", err)
 	}
 	return nil
 }
 
-// settled waits until the store shows the end of the task: written rows are visible within a second.
-func (s *server) settled(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var task struct{ Status string }
-		if err := s.get(ctx, "/api/mindscope/v1/tasks/"+id, &task); err == nil && task.Status != "running" {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the end of %s: %w", id, ctx.Err())
-		}
-	}
-}
-
-func (s *server) get(ctx context.Context, path string, v any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+path, nil)
-	if err != nil {
-		return fmt.Errorf("ask the server: %w", err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("ask the server: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask the server: status %d", resp.StatusCode)
-	}
-	return json.NewDecoder(resp.Body).Decode(v)
-}
-
 // show prints the trees of tasks, once the store shows them.
-func show(ctx context.Context, s *server, binary string, ids ...string) error {
+func show(ctx context.Context, s *server, binary string, out io.Writer, ids ...string) error {
 	for _, id := range ids {
-		fmt.Println()
+		fmt.Fprintln(out)
 		if err := s.settled(ctx, id); err != nil {
 			return err
 		}
 		cmd := exec.CommandContext(ctx, binary, "--server", "http://"+s.http, "task", id)
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		cmd.Stdout, cmd.Stderr = out, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("show %s: %w", id, err)
 		}

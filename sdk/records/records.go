@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/XSAM/otelsql"
@@ -141,7 +142,9 @@ type instrument struct {
 	parser *parser
 }
 
-// filter lets statements have spans, and nothing else: connections, transactions and row fetches are no records.
+// filter lets statements have spans, and nothing else: connections, transactions and row fetches are no records. A
+// statement outside of every trace would be seen as a task of its own; only a new record is worth that, since it is one
+// whose task was lost.
 func (in *instrument) filter(ctx context.Context, m otelsql.Method, query string, args []driver.NamedValue) bool {
 	switch m {
 	case otelsql.MethodConnExec, otelsql.MethodConnQuery, otelsql.MethodStmtExec, otelsql.MethodStmtQuery:
@@ -151,7 +154,8 @@ func (in *instrument) filter(ctx context.Context, m otelsql.Method, query string
 	if in.cfg.onInsert != nil {
 		in.report(ctx, query, args)
 	}
-	return true
+	return trace.SpanContextFromContext(ctx).IsValid() ||
+		slices.ContainsFunc(in.parser.parse(query).statements, statement.isInsert)
 }
 
 func (in *instrument) report(ctx context.Context, query string, args []driver.NamedValue) {
