@@ -1,0 +1,229 @@
+package eventdb
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
+	"github.com/klauspost/compress/s2"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// recordVersion is the version of the records of the log. A higher one is refused.
+const recordVersion = 1
+
+// maxRecordLen bounds a record before compression. A request is far smaller: receivers take 64 MiB by default.
+const maxRecordLen = 1 << 30
+
+// recordType says what a record holds. The numbers are on disk.
+type recordType byte
+
+const (
+	// recordBatch is what one Write stored.
+	recordBatch recordType = 1
+)
+
+// logRecord is one entry of the write-ahead log. docs/format/eventdb.md describes its bytes.
+type logRecord struct {
+	typ     recordType
+	project signal.Project
+	tenant  logstorage.TenantID
+
+	// New rows, and the payloads of theirs that were not stored yet.
+	events, payloads []encoded
+}
+
+var errRecord = errors.New("malformed log record")
+
+// recordEncoder turns records into bytes. Names of columns are written once per record. It is not safe for concurrent
+// use; its buffers are used again.
+type recordEncoder struct {
+	buf   []byte
+	names map[string]uint64
+}
+
+// encode returns the record's compressed bytes, which are the caller's.
+func (e *recordEncoder) encode(r *logRecord) ([]byte, error) {
+	if e.names == nil {
+		e.names = map[string]uint64{}
+	}
+	clear(e.names)
+	b := append(e.buf[:0], recordVersion, byte(r.typ))
+	b = binary.AppendUvarint(b, uint64(r.tenant.AccountID))
+	b = binary.AppendUvarint(b, uint64(r.tenant.ProjectID))
+	b = appendText(b, string(r.project))
+	b = e.rows(b, r.payloads)
+	b = e.rows(b, r.events)
+	e.buf = b
+	if len(b) > maxRecordLen {
+		e.buf = nil
+		return nil, fmt.Errorf("log record of %d bytes: %d are allowed", len(b), maxRecordLen)
+	}
+	return s2.EncodeSnappy(nil, b), nil
+}
+
+func (e *recordEncoder) rows(b []byte, rows []encoded) []byte {
+	b = binary.AppendUvarint(b, uint64(len(rows)))
+	for i := range rows {
+		r := &rows[i]
+		b = binary.AppendVarint(b, r.time)
+		b = binary.AppendUvarint(b, uint64(r.streams))
+		b = binary.AppendUvarint(b, uint64(len(r.fields)))
+		for _, f := range r.fields {
+			b = e.name(b, f.Name)
+			b = appendText(b, f.Value)
+		}
+	}
+	return b
+}
+
+// name writes 0 and the name where it is new to the record, else its number.
+func (e *recordEncoder) name(b []byte, name string) []byte {
+	if n, ok := e.names[name]; ok {
+		return binary.AppendUvarint(b, n)
+	}
+	e.names[name] = uint64(len(e.names) + 1)
+	return appendText(append(b, 0), name)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// decodeRecord reverses encode. The texts of the result share one copy of the record's memory.
+func decodeRecord(compressed []byte) (*logRecord, error) {
+	n, err := s2.DecodedLen(compressed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	// Snappy makes nothing smaller than a 64th or so: a length beyond that is no length.
+	if n > maxRecordLen || n > 64*len(compressed)+1024 {
+		return nil, fmt.Errorf("%w: length %d", errRecord, n)
+	}
+	raw, err := s2.Decode(nil, compressed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	d := recordDecoder{rest: string(raw)}
+	r := d.record()
+	if d.err == nil && d.rest != "" {
+		d.fail("bytes after its end")
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	return r, nil
+}
+
+// recordDecoder reads a record front to back; after the first error it reads nothing more.
+type recordDecoder struct {
+	rest  string
+	names []string
+	err   error
+}
+
+func (d *recordDecoder) fail(what string) {
+	if d.err == nil {
+		d.err = fmt.Errorf("%w: %s", errRecord, what)
+	}
+	d.rest = ""
+}
+
+func (d *recordDecoder) record() *logRecord {
+	r := &logRecord{}
+	if len(d.rest) < 2 {
+		d.fail("no header")
+		return r
+	}
+	version := d.rest[0]
+	r.typ = recordType(d.rest[1])
+	d.rest = d.rest[2:]
+	if version > recordVersion {
+		d.err = fmt.Errorf("%w: log record of version %d, this release knows %d", store.ErrNewer, version, recordVersion)
+		return r
+	}
+	r.tenant = logstorage.TenantID{AccountID: uint32(d.count(1 << 32)), ProjectID: uint32(d.count(1 << 32))}
+	r.project = signal.Project(d.text())
+	if r.typ != recordBatch {
+		d.fail(fmt.Sprintf("type %d", r.typ))
+	}
+	r.payloads = d.rows()
+	r.events = d.rows()
+	return r
+}
+
+func (d *recordDecoder) rows() []encoded {
+	n := d.items(3)
+	rows := make([]encoded, 0, min(n, 1024))
+	for range n {
+		row := encoded{time: d.varint()}
+		streams, fields := d.items(0), d.items(2)
+		if streams > fields {
+			d.fail("more stream fields than fields")
+		}
+		if d.err != nil {
+			return nil
+		}
+		row.streams = streams
+		row.fields = make([]logstorage.Field, fields)
+		for i := range row.fields {
+			row.fields[i].Name = d.name()
+			row.fields[i].Value = d.text()
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func (d *recordDecoder) name() string {
+	n := d.count(uint64(len(d.names)) + 1)
+	if n > 0 {
+		return d.names[n-1]
+	}
+	name := d.text()
+	d.names = append(d.names, name)
+	return name
+}
+
+// items reads a number of items of at least so many bytes each: there can't be more than the rest has room for.
+func (d *recordDecoder) items(size int) int {
+	if size == 0 {
+		return int(d.count(1 << 20))
+	}
+	return int(d.count(uint64(len(d.rest)/size) + 1))
+}
+
+// count reads a number below limit.
+func (d *recordDecoder) count(limit uint64) uint64 {
+	n, used := binary.Uvarint([]byte(d.rest[:min(len(d.rest), binary.MaxVarintLen64)]))
+	if used <= 0 || n >= limit {
+		d.fail("number")
+		return 0
+	}
+	d.rest = d.rest[used:]
+	return n
+}
+
+func (d *recordDecoder) varint() int64 {
+	n, used := binary.Varint([]byte(d.rest[:min(len(d.rest), binary.MaxVarintLen64)]))
+	if used <= 0 {
+		d.fail("number")
+		return 0
+	}
+	d.rest = d.rest[used:]
+	return n
+}
+
+func (d *recordDecoder) text() string {
+	n := d.count(uint64(len(d.rest)) + 1)
+	if n > uint64(len(d.rest)) {
+		d.fail("text")
+		return ""
+	}
+	s := d.rest[:n]
+	d.rest = d.rest[n:]
+	return s
+}
