@@ -179,3 +179,17 @@ type Stats struct {
 type Observer interface {
 	Committed(p signal.Project, rows []Row)
 }
+
+// StatefulObserver is an Observer whose state outlives the process. A durable store saves it together with its place
+// among the committed rows, at intervals and at Close; at start it loads it and commits the rows behind that place
+// again, each once and in the order of the first time. So what is counted is counted once, whatever the process dies of.
+// Heartbeats (KindHeartbeat) are stored nowhere and not committed again.
+type StatefulObserver interface {
+	Observer
+	// Save returns the state that the rows committed so far have made. No row is committed meanwhile. It must not call
+	// the store.
+	Save() ([]byte, error)
+	// Load puts back what Save returned, before the first row. An error means that the state is of no use: the store
+	// goes on without, and says so in its log.
+	Load(state []byte) error
+}

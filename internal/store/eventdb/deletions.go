@@ -220,5 +220,5 @@ func (db *DB) buryPending(ctx context.Context) error {
 
 // forgetLog makes sure that nothing deleted is left in memory or in a log that would bring it back.
 func (db *DB) forgetLog(ctx context.Context) error {
-	return errors.Join(db.events.Persist(ctx), db.payloads.Persist(ctx))
+	return db.finishCheckpoint(ctx)
 }

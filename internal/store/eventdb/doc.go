@@ -9,14 +9,21 @@
 //
 // # Durability
 //
-// Write returns when the engine has the rows in memory; it writes them to disk 1 to 11 seconds later, Close at once.
-// Rows are visible to readers about a second after Write (see Stats.VisibleWithin), after Flush at once.
+// Write returns when its rows are in the write-ahead log and the log is synced (wal.go); many writers share one sync. The
+// engine has the rows in memory then and writes them to files 1 to 11 seconds later, Close at once. A checkpoint
+// (checkpoint.go) cuts the log to what the engine's files lack; Open replays the rest (replay.go), asking the engine
+// which of the rows it has. Rows are visible to readers about a second after Write (see Stats.VisibleWithin), after
+// Flush at once.
+//
+// A log that can't be written (full, read-only or failing disk) is an error to senders that tells them to send again;
+// readers go on. The end of a log that a crash cut short is cut off; a damaged place within it is leapt over, named in the log
+// of the program and counted.
 //
 // # Crash-only
 //
 // What can be checked beforehand (missing permissions, a read-only or foreign folder) comes back as an error of Open.
-// After that the engine ends the process when a disk operation fails, by its design: it has no half-broken state, and
-// the next start finds the last consistent one.
+// After that the engine ends the process when a disk operation of its own fails, by its design: it has no half-broken state,
+// and the next start replays the log.
 //
 // # Exactness
 //

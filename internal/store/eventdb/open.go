@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -33,6 +34,7 @@ const (
 	fileDeletions = "deletions.jsonl"
 	dirEvents     = "events"
 	dirPayloads   = "payloads"
+	dirWAL        = "wal"
 )
 
 const (
@@ -63,13 +65,17 @@ type Config struct {
 	RecentIDs int
 	// RecentWindow is how far back the recent ids are read again at start: 30 minutes.
 	RecentWindow time.Duration
+	// Sync says when a Write is acknowledged: SyncAlways.
+	Sync Sync
+	// CheckpointEvery is how often the log is cut to what the engine's files lack: 15 seconds.
+	CheckpointEvery time.Duration
 	// Clock returns the present: time.Now.
 	Clock func() time.Time
 	// Redact returns a text without secrets, and whether it had any; nil stores texts as they are. It sees each text of
 	// store.PayloadMinBytes and more of attributes and bodies, in elements where the text is an array, before it is on
 	// any disk, and only when it is not stored yet.
 	Redact func(text string) (clean string, had bool)
-	// Observer is told of committed rows: nobody.
+	// Observer is told of committed rows: nobody. When it is a store.StatefulObserver, its state is kept with the log.
 	Observer store.Observer
 	// Logger: slog.DiscardHandler.
 	Logger *slog.Logger
@@ -81,6 +87,8 @@ func (c *Config) setDefaults() error {
 	setDefault(&c.FutureRetention, 2*day)
 	setDefault(&c.MinFreeBytes, 100<<20)
 	setDefault(&c.RecentIDs, 1<<20)
+	setDefault(&c.Sync, SyncAlways)
+	setDefault(&c.CheckpointEvery, 15*time.Second)
 	setDefault(&c.RecentWindow, 30*time.Minute)
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -93,6 +101,12 @@ func (c *Config) setDefaults() error {
 		if d < day || d > maxRetention {
 			errs = append(errs, fmt.Errorf("%s of %s: a day to 200 years are allowed", name, d))
 		}
+	}
+	if c.Sync != SyncAlways && c.Sync != SyncInterval {
+		errs = append(errs, fmt.Errorf("sync %q: %s or %s are allowed", c.Sync, SyncAlways, SyncInterval))
+	}
+	if c.CheckpointEvery < 0 {
+		errs = append(errs, errors.New("checkpoints can't come at negative intervals"))
 	}
 	if c.FutureRetention < 0 || c.FutureRetention > engineFuture/2 || c.RecentIDs < 0 || c.RecentWindow < 0 {
 		errs = append(errs, errors.New("future retention, recent ids and recent window must not be negative or huge"))
@@ -138,6 +152,18 @@ type DB struct {
 	// observing makes the calls of the Observer one at a time.
 	observing sync.Mutex
 	counts    counters
+
+	wal    *wal
+	turn   turns
+	flight inFlight
+	// encoders are the *recordEncoder of writers.
+	encoders sync.Pool
+	// checkpointing makes checkpoints one at a time; done is the newest one, without its state.
+	checkpointing sync.Mutex
+	done          checkpoint
+	stopLoop      func()
+	replayed      replayCounters
+	checkpoints   struct{ made, pauseNanos atomic.Uint64 }
 }
 
 var _ store.Events = (*DB)(nil)
@@ -148,7 +174,7 @@ func Open(dir string, cfg Config) (*DB, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, fmt.Errorf("open event store: %w", err)
 	}
-	db := &DB{dir: dir, cfg: cfg}
+	db := &DB{dir: dir, cfg: cfg, encoders: sync.Pool{New: func() any { return new(recordEncoder) }}}
 	if err := db.open(); err != nil {
 		if db.lock != nil {
 			_ = db.lock.Close() // the error that matters is err
@@ -195,15 +221,31 @@ func (db *DB) open() error {
 	db.traces = newTraceIndex()
 	db.known = newKnownPayloads()
 	db.doomed = newDoomedPayloads(db.known)
+	db.turn.init()
 	if err = db.loadRecent(); err == nil {
+		err = db.openLog()
+	}
+	if err == nil {
 		err = db.buryPending(context.Background())
 	}
 	if err != nil {
+		if db.wal != nil {
+			db.wal.close()
+		}
 		db.closeEngines()
 		return err
 	}
 	db.keep()
+	db.startLoop()
 	return nil
+}
+
+// startLoop makes checkpoints beside everything else until Close.
+func (db *DB) startLoop() {
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() { db.checkpointLoop(done) })
+	db.stopLoop = func() { close(done); running.Wait() }
 }
 
 // openEngine opens one instance of the engine. It keeps a day more than we accept rows for, so that no row that
@@ -336,8 +378,15 @@ func (db *DB) Close() error {
 	db.life.Unlock()
 	db.life.running.Wait()
 	db.endKeep()
+	db.stopLoop()
+	last := checkpoint{engine: db.wal.last()}
+	last, err := db.withState(last)
 	db.closeEngines()
-	return db.lock.Close()
+	if err == nil {
+		err = db.finish(last)
+	}
+	db.wal.close()
+	return errors.Join(err, db.lock.Close())
 }
 
 func (db *DB) closeEngines() {

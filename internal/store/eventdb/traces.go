@@ -44,17 +44,24 @@ func newTraceIndex() *traceIndex {
 	return &traceIndex{young: map[traceKey]*traceBlocks{}, old: map[traceKey]*traceBlocks{}}
 }
 
-// note records that a span of a trace starts at a time and tells whether an index row must be written for its block.
-func (x *traceIndex) note(k traceKey, at int64) (block int64, isNew bool) {
-	block = at - at%traceBlock
+// note records that a span of a trace starts at a time and tells whether its block is new.
+func (x *traceIndex) note(k traceKey, at int64) bool {
+	block := at - at%traceBlock
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.entry(k)
 	if slices.Contains(e.starts, block) {
-		return block, false
+		return false
 	}
 	e.starts = append(e.starts, block)
-	return block, true
+	return true
+}
+
+// has tells whether the index row of a trace's block is known to be stored.
+func (x *traceIndex) has(k traceKey, block int64) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Contains(x.entry(k).starts, block)
 }
 
 func (x *traceIndex) entry(k traceKey) *traceBlocks {

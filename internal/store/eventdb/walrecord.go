@@ -51,7 +51,8 @@ func (e *recordEncoder) encode(r *logRecord) ([]byte, error) {
 		e.names = map[string]uint64{}
 	}
 	clear(e.names)
-	b := append(e.buf[:0], recordVersion, byte(r.typ))
+	b := e.buf[:0]
+	b = append(b, recordVersion, byte(r.typ))
 	b = binary.AppendUvarint(b, uint64(r.tenant.AccountID))
 	b = binary.AppendUvarint(b, uint64(r.tenant.ProjectID))
 	b = appendText(b, string(r.project))

@@ -2,9 +2,14 @@ package eventdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 
@@ -14,7 +19,7 @@ import (
 
 // counters are figures of what happened since Open.
 type counters struct {
-	written, repeats, rejected, payloadsNew, payloadsKnown, payloadsExpired atomic.Uint64
+	written, failed, repeats, rejected, payloadsNew, payloadsKnown, payloadsExpired atomic.Uint64
 }
 
 // Reasons for rejecting rows, as senders read them.
@@ -31,6 +36,14 @@ type batch struct {
 	events   []encoded
 	payloads []encoded
 	stored   map[payloadKey]struct{} // the payloads' names
+
+	// newBlocks are the index rows of traces in events.
+	newBlocks map[traceKey][]int64
+
+	number   uint64 // of its record in the log, 0 when there was nothing to log
+	repeats  bool   // some row was a repeat
+	settled  chan struct{}
+	failures uint64 // failed batches when it began
 }
 
 // Write implements store.Writer.
@@ -48,31 +61,51 @@ func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (si
 	}
 	db.changes.RLock()
 	defer db.changes.RUnlock()
-	b, rejected, err := db.prepare(ctx, p, rows)
-	if err != nil {
-		db.release(b)
-		return rejected, err
+	b := &batch{}
+	db.flight.begin(b)
+	rejected, err := db.prepare(ctx, b, p, rows)
+	if err == nil {
+		err = db.logBatch(p, b)
 	}
-	refused, err := db.commit(b)
 	if err != nil {
 		db.release(b)
-		return rejected, fmt.Errorf("write rows: %w", err)
+		db.flight.end(b, true)
+		db.counts.failed.Add(uint64(len(rows)))
+		return rejected, passing(fmt.Errorf("write rows: %w", err))
+	}
+	db.flight.end(b, false)
+	refused, err := db.commit(p, b)
+	if err != nil {
+		return rejected, passing(fmt.Errorf("write rows: %w", err))
 	}
 	if refused > 0 {
 		rejected.Add(refused, "refused by the storage engine")
 	}
-	db.observe(p, b.rows)
 	db.counts.rejected.Add(uint64(rejected.Items))
+	if b.repeats && !db.flight.wait(b) {
+		return rejected, passing(errors.New("write rows: a row was sent twice, and storing the first one failed"))
+	}
 	return rejected, nil
 }
 
+// passing marks what a disk says when it is full, read-only or failing: the sender is to send again. What the sender
+// did itself, by ending the request, stays as it is.
+func passing(err error) error {
+	if _, ok := signal.RetryAfter(err); ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || signal.IsPermanent(err) {
+		return err
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: %w", store.ErrReadOnly, err)
+	}
+	return signal.Retryable(err, 10*time.Second)
+}
+
 // prepare decides which rows are new and turns them into columns. Nothing is stored yet.
-func (db *DB) prepare(ctx context.Context, p signal.Project, rows []store.Row) (*batch, signal.Rejected, error) {
-	b := &batch{}
+func (db *DB) prepare(ctx context.Context, b *batch, p signal.Project, rows []store.Row) (signal.Rejected, error) {
 	var rejected signal.Rejected
 	var err error
 	if b.tenant, err = db.projects.create(p); err != nil {
-		return b, rejected, err
+		return rejected, err
 	}
 	accept := db.accept()
 	candidates := make([]int, 0, len(rows))
@@ -92,12 +125,12 @@ func (db *DB) prepare(ctx context.Context, p signal.Project, rows []store.Row) (
 		}
 	}
 	if err := db.claim(ctx, p, b, rows, candidates); err != nil {
-		return b, rejected, err
+		return rejected, err
 	}
 	if err := db.encode(p, b, &rejected); err != nil {
-		return b, rejected, err
+		return rejected, err
 	}
-	return b, rejected, nil
+	return rejected, nil
 }
 
 // accept is the range of times that rows may have now.
@@ -123,6 +156,7 @@ func (db *DB) claim(ctx context.Context, p signal.Project, b *batch, rows []stor
 		switch c.verdict {
 		case repeat:
 			db.counts.repeats.Add(1)
+			b.repeats = true
 			continue
 		case unsure:
 			open = append(open, len(b.rows))
@@ -204,9 +238,7 @@ func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) erro
 		}
 		if r.Kind == store.KindSpan {
 			if id := r.Text(store.FieldTraceID); id != "" {
-				if block, isNew := db.traces.note(traceKey{b.tenant, id}, r.Time); isNew {
-					b.events = append(b.events, traceRow(id, block))
-				}
+				db.addBlock(b, id, r.Time)
 			}
 		}
 		b.events = append(b.events, row)
@@ -218,37 +250,60 @@ func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) erro
 	return nil
 }
 
-// commit makes a batch durable and visible. Here the write-ahead log has its place: the batch goes to the log and is
-// synced before the engine gets it.
-func (db *DB) commit(b *batch) (refused int64, err error) {
-	if _, err = db.payloads.Add(b.tenant, b.payloads); err != nil {
-		return 0, err
+// addBlock puts the index row of a span's trace into the batch when it is not stored yet.
+func (db *DB) addBlock(b *batch, trace string, at int64) {
+	k, block := traceKey{b.tenant, trace}, at-at%traceBlock
+	if slices.Contains(b.newBlocks[k], block) || db.traces.has(k, block) {
+		return
 	}
-	if refused, err = db.events.Add(b.tenant, b.events); err != nil {
-		return 0, err
+	if b.newBlocks == nil {
+		b.newBlocks = map[traceKey][]int64{}
+	}
+	b.newBlocks[k] = append(b.newBlocks[k], block)
+	b.events = append(b.events, traceRow(trace, block))
+}
+
+// logBatch makes a batch durable. Other writers may count on what it stores from then on.
+func (db *DB) logBatch(p signal.Project, b *batch) error {
+	if len(b.events)+len(b.payloads) == 0 {
+		return nil
+	}
+	e := db.encoders.Get().(*recordEncoder)
+	record, err := e.encode(&logRecord{typ: recordBatch, project: p, tenant: b.tenant, events: b.events, payloads: b.payloads})
+	db.encoders.Put(e)
+	if err != nil {
+		return err
+	}
+	if b.number, err = db.wal.append(record); err != nil {
+		return err
+	}
+	for k, blocks := range b.newBlocks {
+		for _, block := range blocks {
+			db.traces.note(k, block)
+		}
+	}
+	return nil
+}
+
+// commit gives a logged batch to the engine and then, in the order of the log, to the Observer.
+func (db *DB) commit(p signal.Project, b *batch) (refused int64, err error) {
+	if _, err = db.payloads.Add(b.tenant, b.payloads); err == nil {
+		refused, err = db.events.Add(b.tenant, b.events)
 	}
 	db.known.addAll(b.stored)
 	db.counts.written.Add(uint64(len(b.events)))
-	return refused, nil
-}
-
-// observe tells the Observer of what was committed.
-func (db *DB) observe(p signal.Project, rows []store.Row) {
-	if db.cfg.Observer == nil || len(rows) == 0 {
-		return
+	if b.number == 0 {
+		db.observe(p, b.rows)
+		return refused, err
 	}
-	db.observing.Lock()
-	defer db.observing.Unlock()
-	db.cfg.Observer.Committed(p, rows)
+	db.turn.take(b.number, func() { db.observe(p, b.rows) })
+	return refused, err
 }
 
 // release gives back what a batch has claimed.
 func (db *DB) release(b *batch) {
-	for i, c := range b.claims {
+	for _, c := range b.claims {
 		db.recent.release(c)
-		if b.rows[i].Kind == store.KindSpan {
-			db.traces.forget(traceKey{b.tenant, b.rows[i].Text(store.FieldTraceID)})
-		}
 	}
 }
 
