@@ -90,6 +90,12 @@ func (db *DB) tidy(ctx context.Context) error {
 	}
 	today := now.Truncate(day)
 	used, err := folderBytes(db.dir)
+	if err == nil && used > db.cfg.MaxDiskBytes-db.cfg.MaxDiskBytes/reservePart {
+		// The log first: what it holds is in the engine as well, or will be.
+		if err = db.finishCheckpoint(ctx); err == nil {
+			used, err = folderBytes(db.dir)
+		}
+	}
 	for _, d := range db.days(today, today) {
 		if err != nil || used <= db.cfg.MaxDiskBytes-db.cfg.MaxDiskBytes/reservePart {
 			break

@@ -38,10 +38,8 @@ func writeDays(t *testing.T, db *DB, now time.Time, days int) {
 		}
 		write(t, db, rows...)
 	}
-	for _, e := range []engine{db.events, db.payloads} {
-		if err := e.Persist(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+	if err := db.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 
