@@ -195,6 +195,7 @@ type conversationsOutput struct {
 	Body struct {
 		Conversations []Party `json:"conversations"`
 		Next          string  `json:"next,omitempty"`
+		Cut           bool    `json:"cut,omitempty" doc:"There are more spans than are looked at; the tokens are those of the first ones."`
 	}
 }
 
@@ -208,7 +209,7 @@ func (a *API) conversations(ctx context.Context, in *partiesInput) (*conversatio
 		return nil, err
 	}
 	out := &conversationsOutput{}
-	out.Body.Conversations, out.Body.Next = wireParties(page.Parties), page.Next
+	out.Body.Conversations, out.Body.Next, out.Body.Cut = wireParties(page.Parties), page.Next, page.Cut
 	return out, nil
 }
 
@@ -216,6 +217,7 @@ type usersOutput struct {
 	Body struct {
 		Users []Party `json:"users"`
 		Next  string  `json:"next,omitempty"`
+		Cut   bool    `json:"cut,omitempty" doc:"There are more spans than are looked at; the tokens are those of the first ones."`
 	}
 }
 
@@ -229,7 +231,7 @@ func (a *API) users(ctx context.Context, in *partiesInput) (*usersOutput, error)
 		return nil, err
 	}
 	out := &usersOutput{}
-	out.Body.Users, out.Body.Next = wireParties(page.Parties), page.Next
+	out.Body.Users, out.Body.Next, out.Body.Cut = wireParties(page.Parties), page.Next, page.Cut
 	return out, nil
 }
 

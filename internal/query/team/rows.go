@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -98,7 +97,7 @@ func (q *Questions) Payload(ctx context.Context, p signal.Project, hash string) 
 type Party struct {
 	ID           string
 	Tasks, Spans int
-	// Tokens counts calls of models only, never the sums that agents' spans repeat.
+	// Tokens counts each call once, never the sums that agents' spans repeat.
 	Tokens Tokens
 }
 
@@ -106,6 +105,8 @@ type Party struct {
 type PartyPage struct {
 	Parties []Party
 	Next    string
+	// Cut: there are more spans than are looked at; the tokens are those of the first ones.
+	Cut bool
 }
 
 // Conversations lists the conversations since a time.
@@ -139,11 +140,8 @@ func (q *Questions) parties(ctx context.Context, p signal.Project, list, field s
 	if err != nil {
 		return out, fmt.Errorf("list %ss: %w", field, err)
 	}
-	tokens, err := q.tokensBy(ctx, p, field, within)
-	if err != nil {
-		return out, err
-	}
 	limit = limitOf(limit)
+	var ids []string
 	for _, g := range groups {
 		if after != nil && g.Key[0] <= after.ID {
 			continue
@@ -152,48 +150,19 @@ func (q *Questions) parties(ctx context.Context, p signal.Project, list, field s
 			out.Next = place{List: list, ID: out.Parties[limit-1].ID}.token()
 			break
 		}
-		out.Parties = append(out.Parties, Party{
-			ID: g.Key[0], Spans: int(g.Values[0]), Tasks: int(g.Values[1]),
-			Tokens: tokens[g.Key[0]],
-		})
+		out.Parties = append(out.Parties, Party{ID: g.Key[0], Spans: int(g.Values[0]), Tasks: int(g.Values[1])})
+		ids = append(ids, g.Key[0])
+	}
+	tokens, cut, err := q.tokensOf(ctx, p, field, within, ids)
+	if err != nil {
+		return out, err
+	}
+	out.Cut = cut
+	for i := range out.Parties {
+		out.Parties[i].Tokens = tokens[out.Parties[i].ID]
 	}
 	return out, nil
 }
 
 // maxParties bounds the conversations or users that one question looks at.
 const maxParties = 100_000
-
-func (q *Questions) tokensBy(ctx context.Context, p signal.Project, field string, within signal.TimeRange) (map[string]Tokens, error) {
-	sum := func(field string) store.Column { return store.Column{Func: store.Sum, Field: field} }
-	groups, err := q.events.Aggregate(ctx, p, store.Aggregate{
-		Scope: store.Scope{Kind: store.KindSpan, Time: within, Filter: store.And{
-			store.Exists{Field: field}, store.In{Field: store.FieldOperation, Values: inferences()},
-		}},
-		By: []string{field},
-		Columns: []store.Column{
-			sum(store.FieldTokensInput), sum(store.FieldTokensCacheRead), sum(store.FieldTokensCacheWrite5m),
-			sum(store.FieldTokensCacheWrite1h), sum(store.FieldTokensOutput), sum(store.FieldTokensReasoning),
-		},
-		Limit: maxParties,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("sum tokens: %w", err)
-	}
-	out := make(map[string]Tokens, len(groups))
-	for _, g := range groups {
-		v := g.Values
-		out[g.Key[0]] = Tokens{
-			Input: whole(v[0]), CacheRead: whole(v[1]), CacheWrite: whole(v[2]) + whole(v[3]),
-			Output: whole(v[4]), Reasoning: whole(v[5]),
-		}
-	}
-	return out, nil
-}
-
-// whole turns a sum into an integer; no row with tokens is none.
-func whole(f float64) int64 {
-	if math.IsNaN(f) {
-		return 0
-	}
-	return int64(f)
-}
