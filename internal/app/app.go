@@ -15,6 +15,7 @@ import (
 	"github.com/mindscope/mindscope/internal/config"
 	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
 	"github.com/mindscope/mindscope/internal/enrich/cost"
+	"github.com/mindscope/mindscope/internal/enrich/redact"
 	"github.com/mindscope/mindscope/internal/receive/otlp"
 	"github.com/mindscope/mindscope/internal/self"
 	"github.com/mindscope/mindscope/internal/store"
@@ -47,6 +48,7 @@ type App struct {
 	stops    []part // of the parts that run, in the order of their start
 	httpAddr string
 	receiver *otlp.Receiver
+	redactor *redact.Redactor
 	reloads  reloads
 	// spanMetrics counts committed rows.
 	spanMetrics *spanmetrics.Metrics
@@ -136,6 +138,9 @@ func (a *App) start(ctx context.Context) error {
 	listener, err := a.listen(ctx) // before the store: a taken port should not cost opening it
 	if err != nil {
 		return err
+	}
+	if a.redactor, err = redact.NewRedactor(redaction(a.cfg.Redact)); err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	events, err := a.openStore(a.derive())
 	if err != nil {

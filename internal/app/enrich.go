@@ -12,6 +12,7 @@ import (
 	"github.com/mindscope/mindscope/internal/enrich/redact"
 	"github.com/mindscope/mindscope/internal/self"
 	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
 )
 
 // enrich builds the steps between the receivers and next and registers what they count. Data goes through dialect,
@@ -22,10 +23,11 @@ func (a *App) enrich(next signal.Sink) (signal.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := redact.New(c, redaction(a.cfg.Redact))
-	if err != nil {
-		return nil, err
+	leave := store.PayloadMinBytes // the event store redacts what is longer itself, once each
+	if a.cfg.Memory {
+		leave = 0
 	}
+	r := redact.Around(c, a.redactor, leave)
 	a.watchPrices(c)
 	content, err := policy.New(r, policies(a.cfg.Capture))
 	if err != nil {

@@ -19,11 +19,17 @@ func (a *App) openStore(observer store.Observer) (store.Events, error) {
 	db, err := eventdb.Open(a.cfg.Data, eventdb.Config{
 		Retention: a.cfg.Retention, PayloadRetention: a.cfg.PayloadRetention,
 		MaxDiskBytes: int64(a.cfg.Store.MaxDiskMiB) << 20, MinFreeBytes: int64(a.cfg.Store.MinFreeMiB) << 20,
-		Logger: a.log.With("component", "eventdb"), Observer: observer,
+		Logger: a.log.With("component", "eventdb"), Observer: observer, Redact: a.redactor.Text,
 	})
 	if err != nil {
 		return nil, err // not db: a nil *DB in an interface is not nil
 	}
+	a.metrics.Gauge("mindscope_store_payloads_known", "Payloads that the store remembers to have stored.",
+		func() float64 { return float64(db.PayloadCache().Known) })
+	a.metrics.Counter("mindscope_store_payload_hits_total", "References to payloads that were stored already.",
+		func() float64 { return float64(db.PayloadCache().Hits) })
+	a.metrics.Counter("mindscope_store_payload_misses_total", "Payloads that were stored, some of them once more.",
+		func() float64 { return float64(db.PayloadCache().Misses) })
 	return db, nil
 }
 

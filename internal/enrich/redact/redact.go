@@ -61,6 +61,10 @@ type Config struct {
 	// Attributes are keys whose whole value is redacted, beside the built-in ones (authorization headers, cookies).
 	Attributes []string
 	Mode       Mode
+	// LeaveFrom is for a store that redacts long texts itself, once each: the Sink leaves it strings of so many bytes and
+	// more that are the whole value of an attribute of a span or log record, or a record's body. It never leaves keys of
+	// Attributes and the server's own columns. 0 leaves nothing.
+	LeaveFrom int
 	// Key is the key of ModeHMAC, at least 16 bytes.
 	Key []byte
 }

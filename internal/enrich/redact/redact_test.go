@@ -300,3 +300,66 @@ func BenchmarkText(b *testing.B) {
 		})
 	}
 }
+
+// TestLeavesLongTextsToTheStore wants long strings of attributes and bodies untouched, and all else redacted.
+func TestLeavesLongTextsToTheStore(t *testing.T) {
+	token := secret("ghp_", "0123456789abcdefghijABCDEFGHIJ012345")
+	long := strings.Repeat("word ", 200) + token
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr("resource", long)
+	span := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	span.SetName(long)
+	a := span.Attributes()
+	a.PutStr("prompt", long)
+	a.PutStr("short", token)
+	a.PutStr("mindscope.user", long)
+	a.PutStr("http.request.header.cookie", long)
+	a.PutEmptySlice("slice").AppendEmpty().SetStr(long)
+	span.Events().AppendEmpty().Attributes().PutStr("event", long)
+	ld := plog.NewLogs()
+	rec := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+	rec.Body().SetStr(long)
+	rec.Attributes().PutStr("note", long)
+
+	s, err := New(nowhere{}, Config{LeaveFrom: 512})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Traces(t.Context(), "", td); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Logs(t.Context(), "", ld); err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range a.All() {
+		if left := strings.Contains(v.AsString(), token); left != (k == "prompt") {
+			t.Errorf("attribute %s: left is %v", k, left)
+		}
+	}
+	event, _ := span.Events().At(0).Attributes().Get("event")
+	resource, _ := rs.Resource().Attributes().Get("resource")
+	for what, text := range map[string]string{"name": span.Name(), "event": event.Str(), "resource": resource.Str()} {
+		if strings.Contains(text, token) {
+			t.Errorf("%s was left", what)
+		}
+	}
+	note, _ := rec.Attributes().Get("note")
+	if rec.Body().Str() != long || note.Str() != long {
+		t.Error("long texts of the record were not left")
+	}
+}
+
+type nowhere struct{}
+
+func (nowhere) Traces(context.Context, signal.Project, ptrace.Traces) (signal.Rejected, error) {
+	return signal.Rejected{}, nil
+}
+
+func (nowhere) Logs(context.Context, signal.Project, plog.Logs) (signal.Rejected, error) {
+	return signal.Rejected{}, nil
+}
+
+func (nowhere) Metrics(context.Context, signal.Project, pmetric.Metrics) (signal.Rejected, error) {
+	return signal.Rejected{}, nil
+}

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"context"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -15,6 +16,7 @@ import (
 type Sink struct {
 	next signal.Sink
 	r    *Redactor
+	from int // see Config.LeaveFrom
 }
 
 // New returns a Sink in front of next.
@@ -23,13 +25,38 @@ func New(next signal.Sink, cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{next: next, r: r}, nil
+	return Around(next, r, cfg.LeaveFrom), nil
+}
+
+// Around is New with a Redactor that others use too; leaveFrom is Config's.
+func Around(next signal.Sink, r *Redactor, leaveFrom int) *Sink {
+	return &Sink{next: next, r: r, from: leaveFrom}
+}
+
+// columns is the beginning of the keys of the server's own columns, which the store keeps as they are.
+const columns = "mindscope."
+
+// leaves tells whether a value is the store's to redact.
+func (s *Sink) leaves(key string, v pcommon.Value) bool {
+	return s.from > 0 && v.Type() == pcommon.ValueTypeStr && len(v.Str()) >= s.from && !strings.HasPrefix(key, columns)
+}
+
+// attributes redacts the attributes of a span or log record.
+func (s *Sink) attributes(attrs pcommon.Map) {
+	for k, v := range attrs.All() {
+		switch {
+		case s.r.attrs[k]:
+			s.r.whole(v)
+		case !s.leaves(k, v):
+			s.r.value(v)
+		}
+	}
 }
 
 // Redactor returns what the Sink redacts with.
 func (s *Sink) Redactor() *Redactor { return s.r }
 
-// Traces redacts every string of every span.
+// Traces redacts every string of every span, those excepted that it leaves to the store.
 func (s *Sink) Traces(ctx context.Context, p signal.Project, td ptrace.Traces) (signal.Rejected, error) {
 	for _, rs := range td.ResourceSpans().All() {
 		s.r.attributes(rs.Resource().Attributes())
@@ -37,6 +64,7 @@ func (s *Sink) Traces(ctx context.Context, p signal.Project, td ptrace.Traces) (
 			s.r.attributes(ss.Scope().Attributes())
 			for _, span := range ss.Spans().All() {
 				s.r.span(span)
+				s.attributes(span.Attributes())
 			}
 		}
 	}
@@ -47,7 +75,6 @@ func (r *Redactor) span(span ptrace.Span) {
 	change(r, span.Name(), span.SetName)
 	change(r, span.Status().Message(), span.Status().SetMessage)
 	change(r, span.TraceState().AsRaw(), span.TraceState().FromRaw)
-	r.attributes(span.Attributes())
 	for _, e := range span.Events().All() {
 		change(r, e.Name(), e.SetName)
 		r.attributes(e.Attributes())
@@ -57,15 +84,17 @@ func (r *Redactor) span(span ptrace.Span) {
 	}
 }
 
-// Logs redacts every string of every record.
+// Logs redacts every string of every record, those excepted that it leaves to the store.
 func (s *Sink) Logs(ctx context.Context, p signal.Project, ld plog.Logs) (signal.Rejected, error) {
 	for _, rl := range ld.ResourceLogs().All() {
 		s.r.attributes(rl.Resource().Attributes())
 		for _, sl := range rl.ScopeLogs().All() {
 			s.r.attributes(sl.Scope().Attributes())
 			for _, rec := range sl.LogRecords().All() {
-				s.r.value(rec.Body())
-				s.r.attributes(rec.Attributes())
+				if !s.leaves("", rec.Body()) {
+					s.r.value(rec.Body())
+				}
+				s.attributes(rec.Attributes())
 				change(s.r, rec.EventName(), rec.SetEventName)
 			}
 		}
