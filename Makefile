@@ -57,24 +57,22 @@ generate: ## write what is generated: names from conv/registry.yaml, the API's d
 	@$(GO) run ./test/benchreport doc
 
 # Each bench-NAME writes bench/NAME.json; bench/NAME.yaml says what the figures mean and must reach.
-.PHONY: bench bench-server bench-sdk
-bench: bench-server bench-sdk ## measure, and write docs/performance.md
+.PHONY: bench bench-server bench-sdk bench-store
+bench: bench-server bench-sdk bench-store ## measure, and write docs/performance.md (SIZE=small for a quick look)
 	@$(GO) run ./test/benchreport doc
 	@cat docs/performance.md
 bench-server: build
 	$(GO) run ./test/benchreport server -bin bin/mindscope -o bench/server.json
 bench-sdk:
 	cd sdk && $(GO) run ./internal/benchreport -o ../bench/sdk.json
+bench-store:
+	$(GO) build -o bin/bench-store ./test/bench/store
+	bin/bench-store -size $(or $(SIZE),full) -out bench/store.json
 
 .PHONY: prices
 prices: ## take the newest prices of models from the npm registry (PRICES_VERSION=x.y.z for another version)
 	node internal/enrich/cost/data/refresh.mjs $(PRICES_VERSION)
 	$(GO) test ./internal/enrich/cost
-
-.PHONY: bench-store
-bench-store: ## measure the event store: bench/store.json (SIZE=small for a quick look)
-	$(GO) build -o bin/bench-store ./test/bench/store
-	bin/bench-store -size $(or $(SIZE),full) -out bench/store.json
 
 .PHONY: check
 check: lint test ## what CI runs

@@ -113,7 +113,7 @@ func ignoreEnd(ctx context.Context, err error) error {
 func team(ctx context.Context, s *server, o options) error {
 	fmt.Printf("\nA team of four agents writes %d articles. Some of them fail.\n\n", o.tasks)
 	program := filepath.Join(o.dir, "articleteam")
-	defer os.Remove(program)
+	defer func() { _ = os.Remove(program) }() // it is in the folder of the demo, if anything is left
 	build := exec.CommandContext(ctx, "go", "build", "-o", program, "./articleteam")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {

@@ -69,6 +69,8 @@ func forbidden(dir, path string, test bool) string {
 	switch {
 	case inSDK && toModule && !toSDK:
 		return "the SDK must not import the server"
+	case strings.HasPrefix(dir, "examples") && strings.HasPrefix(path, module+"/internal/"):
+		return "examples see of MindScope what every user sees"
 	case !inSDK && toSDK && !strings.HasPrefix(dir, "examples"):
 		return "the server must not import the SDK"
 	case test || inSDK || strings.HasPrefix(dir, "test/") || strings.HasSuffix(dir, "test"):
@@ -125,4 +127,17 @@ func TestForbidden(t *testing.T) {
 	f("sdk/mindbus", sdk+"/conv", false, false)
 	f("sdk", module, true, true)
 	f("examples/articleteam", sdk, false, false)
+	f("examples/articleteam", in+"conv", false, true)
+	f("examples/articleteam", in+"app", true, true)
+}
+
+// TestEveryFolderHasALayer: a package that imports nothing of ours would pass without a line in the table, and its
+// place in the flow would be nowhere written down.
+func TestEveryFolderHasALayer(t *testing.T) {
+	files, _ := goFiles(t)
+	for _, f := range files {
+		if layer := layerOf(f.dir); layer != "" && layers[layer] == nil {
+			t.Errorf("%s: layer %s is not in the table of layers", f.path, layer)
+		}
+	}
 }

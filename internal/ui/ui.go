@@ -1,5 +1,4 @@
-// Package ui holds the page that people see in a browser. Until the page of its own issue is built it is a plain one
-// that says where the data can be had.
+// Package ui holds the page that people see in a browser: where to send, and where the data can be had.
 package ui
 
 import _ "embed"
