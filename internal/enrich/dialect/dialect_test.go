@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/mindscope/mindscope/internal/conv"
@@ -51,6 +52,10 @@ func FuzzSpan(f *testing.F) {
 	f.Add("langfuse-sdk", "x", `{"langfuse.observation.usage_details":"{\"input\":[[[[","langfuse.observation.type":"generation"}`)
 	f.Add("codex", "event", `{"event.name":"codex.sse_event","event.kind":"response.completed","input_token_count":"1"}`)
 	f.Add("", "x", `{"gen_ai.usage.input_tokens":{"a":[1,null,true]},"gen_ai.operation.name":["chat"]}`)
+	s, err := New(&last{}, Config{})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, scope, name, attributes string) {
 		var raw map[string]any
 		if json.Unmarshal([]byte(attributes), &raw) != nil {
@@ -70,7 +75,9 @@ func FuzzSpan(f *testing.F) {
 		for k := range sent.All() {
 			forged = forged || strings.HasPrefix(k, "mindscope.")
 		}
-		read(t, td)
+		if _, err := s.Traces(t.Context(), signal.DefaultProject, td); err != nil {
+			t.Fatal(err)
+		}
 		if forged {
 			return
 		}
@@ -82,6 +89,46 @@ func FuzzSpan(f *testing.F) {
 		})
 		if !sent.Equal(span.Attributes()) {
 			t.Errorf("sent %v, kept %v", sent.AsRaw(), span.Attributes().AsRaw())
+		}
+	})
+}
+
+// FuzzRecord reads log records of any shape as those of Claude Code. Spans that are made of them have ids and times that
+// make sense.
+func FuzzRecord(f *testing.F) {
+	f.Add(`{"event.name":"api_request","session.id":"s","duration_ms":"4022"}`, uint64(1_760_000_000_000_000_000))
+	f.Add(`{"event.name":"tool_result","session.id":"s","success":"false","duration_ms":-1}`, uint64(0))
+	f.Add(`{"event.name":"api_error","session.id":"s","duration_ms":1e300,"error":{"a":1}}`, uint64(1<<63))
+	next := &last{}
+	s, err := New(next, Config{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, attributes string, at uint64) {
+		var raw map[string]any
+		if json.Unmarshal([]byte(attributes), &raw) != nil {
+			return
+		}
+		ld := plog.NewLogs()
+		sl := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
+		sl.Scope().SetName("com.anthropic.claude_code.events")
+		for range 2 { // equal records are two calls
+			rec := sl.LogRecords().AppendEmpty()
+			rec.SetTimestamp(pcommon.Timestamp(at))
+			if rec.Attributes().FromRaw(raw) != nil {
+				return
+			}
+		}
+		next.traces = ptrace.NewTraces()
+		if _, err := s.Logs(t.Context(), signal.DefaultProject, ld); err != nil {
+			t.Fatal(err)
+		}
+		ids := map[pcommon.SpanID]bool{}
+		for span := range spansOf(next.traces) {
+			if span.TraceID().IsEmpty() || span.SpanID().IsEmpty() || ids[span.SpanID()] || span.StartTimestamp() > span.EndTimestamp() {
+				t.Errorf("span %s of trace %s from %d to %d", span.SpanID(), span.TraceID(), span.StartTimestamp(), span.EndTimestamp())
+			}
+			ids[span.SpanID()] = true
 		}
 	})
 }
