@@ -30,6 +30,8 @@ const (
 // pusher turns filters into conditions. It collects what the whole tree touches.
 type pusher struct {
 	fields   []string // fields it names
+	touched  []string // those of them whose special values must be looked at, whatever they are
+	texts    []store.Text
 	anywhere []store.Text
 }
 
@@ -87,8 +89,9 @@ func (p *pusher) join(parts []store.Filter, negated, or bool) condition {
 
 // column pushes a leaf that looks at one field.
 func (p *pusher) column(field string, f store.Filter, negated bool, push func(name string) condition) condition {
-	if !slices.Contains(p.fields, field) {
-		p.fields = append(p.fields, field)
+	note(&p.fields, field)
+	if _, isText := f.(store.Text); !isText {
+		note(&p.touched, field)
 	}
 	switch {
 	case field == store.FieldRowID:
@@ -106,6 +109,12 @@ func (p *pusher) column(field string, f store.Filter, negated bool, push func(na
 		return condition{"!(" + c.query + ")", true}
 	default:
 		return condition{query: everything}
+	}
+}
+
+func note(fields *[]string, name string) {
+	if !slices.Contains(*fields, name) {
+		*fields = append(*fields, name)
 	}
 }
 
@@ -252,6 +261,7 @@ func (p *pusher) text(t store.Text, negated bool) condition {
 		return always(!negated)
 	}
 	if t.Field != "" {
+		p.texts = append(p.texts, t)
 		return p.column(t.Field, t, negated, func(name string) condition {
 			return condition{query: quote(name) + ":" + searchText(t)}
 		})
@@ -318,4 +328,17 @@ func specialNamed(name string) string {
 		return fieldHas(colSpecial)
 	}
 	return quote(colSpecial) + ":" + quote(name)
+}
+
+// specialHeld finds rows whose special values include one of this name that is itself there, not in a payload; and maybe
+// others.
+func specialHeld(name string) string {
+	if !utf8.ValidString(name) || name == "" {
+		return fieldHas(colSpecial)
+	}
+	held := make([]string, 0, 2)
+	for _, mode := range []byte{modeWhole, modeExact} {
+		held = append(held, quote(colSpecial)+":"+quote(name+"\x00"+string(mode))+"*")
+	}
+	return "(" + strings.Join(held, " or ") + ")"
 }

@@ -3,6 +3,7 @@ package eventdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -28,7 +29,7 @@ type plan struct {
 	all    bool
 	// revised says that some row of the kind may have a newer revision elsewhere.
 	revised bool
-	// narrow says that at holds little more than what is asked for.
+	// narrow says that at holds little more than what is asked for, or that the engine finds it without looking at more.
 	narrow bool
 }
 
@@ -56,6 +57,11 @@ func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan,
 			return nil, nil
 		}
 	}
+	for _, f := range []string{store.FieldTaskID, store.FieldTraceID, store.FieldSpanID, store.FieldRowID} {
+		if _, ok := requiredTexts(s.Filter, f); ok {
+			pl.narrow = true
+		}
+	}
 	pl.query = ofKind(s.Kind)
 	pl.plain = pl.query
 	pl.revised = db.revised.has(p, s.Kind)
@@ -67,7 +73,15 @@ func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan,
 	pl.match, pl.exact, pl.fields = m, c.exact, push.fields
 	pl.all = len(push.anywhere) > 0
 	var special strings.Builder
-	special.WriteString(touches(push.fields))
+	special.WriteString(touches(push.touched))
+	for _, t := range push.texts {
+		// The field has a special value that is no payload, or is a payload with the words in it.
+		users, err := db.payloadUsers(ctx, pl, t)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&special, " or %s or ((%s) (%s))", specialHeld(t.Field), users, specialNamed(t.Field))
+	}
 	for _, t := range push.anywhere {
 		users, err := db.payloadUsers(ctx, pl, t)
 		if err != nil {

@@ -15,16 +15,10 @@ import (
 	"github.com/mindscope/mindscope/internal/store"
 )
 
-// A question is answered window by window of time, so that its order costs a sort of one window, its limit ends it
-// early and its memory is bounded. A window that holds too much is asked again in quarters; where there is little, the
-// next one is four times as long.
-const (
-	firstWindow = int64(time.Hour)
-	windowRows  = 16_384
-	windowBytes = 32 << 20
-)
+// fullError says that a window holds too much, with the times of some of its rows.
+type fullError struct{ times []int64 }
 
-var errFull = errors.New("window holds too much")
+func (*fullError) Error() string { return "window holds too much" }
 
 // Select implements store.Reader. Rows are read in windows, oldest or newest first; the payloads of a few rows at a
 // time are joined as the caller asks for them.
@@ -48,7 +42,7 @@ func (db *DB) Select(ctx context.Context, p signal.Project, q store.Select) iter
 			return
 		}
 		left := cmp.Or(q.Limit, -1)
-		err = db.windows(ctx, pl, q.Fields, q.Order, func(rows []*found) (bool, error) {
+		err = db.paced(ctx, pl, q.Fields, db.newPace(pl, q.Order, q.Limit), func(rows []*found) (bool, error) {
 			if left >= 0 {
 				rows = rows[:min(left, len(rows))]
 				left -= len(rows)
@@ -113,35 +107,36 @@ func wantedSet(fields []string) map[string]bool {
 
 // windows calls f with the rows in scope, window by window, until it returns false. Within a window they are in order.
 func (db *DB) windows(ctx context.Context, pl *plan, fields []string, order store.Order, f func([]*found) (bool, error)) error {
+	return db.paced(ctx, pl, fields, db.newPace(pl, order, 0), f)
+}
+
+func (db *DB) paced(ctx context.Context, pl *plan, fields []string, pc *pace, f func([]*found) (bool, error)) error {
 	rest, ok := clip(pl.at)
-	size := firstWindow
-	if pl.narrow {
-		size = rest.End - rest.Start
-	}
-	for ok {
+	for first := true; ok; first = false {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if rest, ok = db.skipEmpty(rest, order); !ok {
+		if rest, ok = db.skipEmpty(rest); !ok {
 			return nil
 		}
-		w := firstOf(rest, size, order)
-		rows, err := db.window(ctx, pl, w, fields)
-		if errors.Is(err, errFull) {
-			size = max(1, (w.End-w.Start)/4)
+		if first && pl.narrow {
+			pc.size = rest.End - rest.Start
+		}
+		w := pc.next(rest)
+		rows, err := db.window(ctx, pl, w, fields, pc.rows)
+		if full := (*fullError)(nil); errors.As(err, &full) {
+			pc.full(w, full.times)
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		sortFound(rows, order)
+		sortFound(rows, pc.order)
 		if more, err := f(rows); err != nil || !more {
 			return err
 		}
-		if len(rows) < windowRows/8 && size < int64(365*day) {
-			size *= 4
-		}
-		if order == store.NewestFirst {
+		pc.took(w, len(rows))
+		if pc.order == store.NewestFirst {
 			rest.End = w.Start
 		} else {
 			rest.Start = w.End
@@ -151,19 +146,8 @@ func (db *DB) windows(ctx context.Context, pl *plan, fields []string, order stor
 	return nil
 }
 
-// firstOf returns the part of a range that is asked for first.
-func firstOf(rest signal.TimeRange, size int64, order store.Order) signal.TimeRange {
-	if rest.End-rest.Start <= size {
-		return rest
-	}
-	if order == store.NewestFirst {
-		return signal.TimeRange{Start: rest.End - size, End: rest.End}
-	}
-	return signal.TimeRange{Start: rest.Start, End: rest.Start + size}
-}
-
-// skipEmpty cuts off the days at the near end of a range for which there are no data.
-func (db *DB) skipEmpty(rest signal.TimeRange, order store.Order) (signal.TimeRange, bool) {
+// skipEmpty cuts off the days at the ends of a range for which there are no data.
+func (db *DB) skipEmpty(rest signal.TimeRange) (signal.TimeRange, bool) {
 	first, last := int64(-1), int64(-1)
 	for _, name := range db.events.PartitionList() { // sorted by day
 		t, err := time.Parse("20060102", name)
@@ -182,12 +166,7 @@ func (db *DB) skipEmpty(rest signal.TimeRange, order store.Order) (signal.TimeRa
 	if first < 0 {
 		return rest, false
 	}
-	if order == store.NewestFirst {
-		rest.End = min(rest.End, last+int64(day))
-	} else {
-		rest.Start = max(rest.Start, first)
-	}
-	return rest, true
+	return signal.TimeRange{Start: max(rest.Start, first), End: min(rest.End, last+int64(day))}, true
 }
 
 func sortFound(rows []*found, order store.Order) {
@@ -203,8 +182,9 @@ func sortFound(rows []*found, order store.Order) {
 	})
 }
 
-// window returns the rows in scope of one window, or errFull when they are too many and the window can be divided.
-func (db *DB) window(ctx context.Context, pl *plan, w signal.TimeRange, fields []string) ([]*found, error) {
+// window returns the rows in scope of one window, or a *fullError when they are more than maxRows and the window
+// can be divided.
+func (db *DB) window(ctx context.Context, pl *plan, w signal.TimeRange, fields []string, maxRows int) ([]*found, error) {
 	query := pl.query
 	if cols := pl.columns(fields); cols != nil {
 		query += fieldsPipe(cols)
@@ -223,8 +203,8 @@ func (db *DB) window(ctx context.Context, pl *plan, w signal.TimeRange, fields [
 		for i := range rows[n:] {
 			bytes += rows[n+i].size
 		}
-		if (len(rows) > windowRows || bytes > windowBytes) && w.End-w.Start > 1 {
-			return errFull
+		if (len(rows) > maxRows || bytes > windowBytes) && w.End-w.Start > 1 {
+			return errFull(rows)
 		}
 		return nil
 	})
@@ -241,6 +221,14 @@ func (db *DB) window(ctx context.Context, pl *plan, w signal.TimeRange, fields [
 		}
 	}
 	return db.judge(ctx, pl, out)
+}
+
+func errFull(rows []found) error {
+	times := make([]int64, len(rows))
+	for i := range rows {
+		times[i] = rows[i].row.Time
+	}
+	return &fullError{times}
 }
 
 // newest drops the rows of which a newer revision is stored.

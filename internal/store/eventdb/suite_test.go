@@ -70,7 +70,7 @@ func FuzzPushdown(f *testing.F) {
 			}
 			p := &pusher{}
 			c := p.push(filter, false)
-			for _, query := range []string{c.query, touches(p.fields)} {
+			for _, query := range []string{c.query, touches(p.touched)} {
 				if _, err := logstorage.ParseFilter(ofKind(store.KindSpan) + " (" + query + ")"); err != nil {
 					t.Fatalf("%#v: %s: %v", filter, query, err)
 				}
