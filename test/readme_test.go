@@ -4,8 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/mindscope/mindscope/test/harness"
 )
@@ -17,11 +20,7 @@ func TestREADMEExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(readme), "<!-- example -->\n```go\n")
-	program, _, ok := strings.Cut(rest, "```")
-	if !ok {
-		t.Fatal("README.md has no example")
-	}
+	program := block(t, string(readme), "<!-- example -->\n```go\n")
 	code := 0
 	for line := range strings.Lines(program) {
 		if strings.TrimSpace(line) != "" {
@@ -60,4 +59,69 @@ func TestREADMEExample(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// block returns the code behind a mark of the README.
+func block(t *testing.T, readme, mark string) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(readme, mark)
+	code, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatalf("README.md has no %q", mark)
+	}
+	return code
+}
+
+// The span that the README sends with curl is a task that the command below it shows.
+func TestREADMECurl(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(harness.Root(t), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := harness.Start(t, harness.Options{})
+	script := block(t, string(readme), "<!-- curl -->\n```sh\n")
+	script = strings.ReplaceAll(script, "http://127.0.0.1:4318", s.OTLPHTTP)
+	script = strings.ReplaceAll(script, "bin/mindscope", harness.Binary(t))
+	cmd := exec.Command("bash", "-c", script)
+	cmd.Env = append(os.Environ(), "MINDSCOPE_SERVER="+s.HTTP)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "task task-1 · completed · 0.5s") || !strings.Contains(string(out), "invoke_agent writer 0.5s") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Both READMEs say the same: the same sections, tables, commands and links, in the same order.
+func TestREADMEsAreTheSame(t *testing.T) {
+	root := harness.Root(t)
+	shape := func(name string) []string {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for line := range strings.Lines(string(text)) {
+			code, _, _ := strings.Cut(strings.TrimRight(line, "\n"), " #")
+			switch {
+			case strings.HasPrefix(line, "#"):
+				lines = append(lines, line[:strings.IndexByte(line, ' ')])
+			case strings.HasPrefix(line, "|"):
+				lines = append(lines, "table")
+			case strings.HasPrefix(line, "```"), strings.HasPrefix(line, "    "), strings.HasPrefix(line, "\t"):
+				lines = append(lines, strings.TrimRight(code, " "))
+			}
+		}
+		for _, m := range regexp.MustCompile(`\]\(([^)]*)\)`).FindAllStringSubmatch(string(text), -1) {
+			if strings.HasPrefix(m[1], "http") || strings.HasPrefix(m[1], "README") {
+				continue
+			}
+			lines = append(lines, m[1])
+			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+				t.Errorf("%s links to what is not there: %v", name, err)
+			}
+		}
+		return lines
+	}
+	if diff := cmp.Diff(shape("README.md"), shape("README.ru.md")); diff != "" {
+		t.Errorf("README.md and README.ru.md differ (-en +ru):\n%s", diff)
+	}
 }
