@@ -136,7 +136,7 @@ func (s *Sink) read(r *reader, name string, scope int, attrs pcommon.Map) (found
 		r.reset(name)
 		r.take(attrs)
 	}
-	d := r.detect(scope)
+	d := r.detect(scope, attrs)
 	if d == nil {
 		return found{}, nil
 	}

@@ -65,8 +65,9 @@ func (r *reader) take(attrs pcommon.Map) {
 }
 
 // detect returns the span's dialect, nil when it speaks none. Scope first, then keys in the tables' order; a span's name
-// proves a dialect only together with one of its keys, and alone when nothing else speaks.
-func (r *reader) detect(scope int) *known {
+// proves a dialect only together with one of its keys, and alone when nothing else speaks: parse_user_agent with the
+// attributes of an HTTP request is no agent.
+func (r *reader) detect(scope int, attrs pcommon.Map) *known {
 	b := r.book
 	for set := b.named & r.detects; set != 0; set &= set - 1 {
 		if d := &b.dialects[bits.TrailingZeros32(set)]; d.named(r.name) {
@@ -87,11 +88,22 @@ func (r *reader) detect(scope int) *known {
 		}
 	}
 	for set := b.named; set != 0; set &= set - 1 {
-		if d := &b.dialects[bits.TrailingZeros32(set)]; d.named(r.name) {
+		if d := &b.dialects[bits.TrailingZeros32(set)]; d.named(r.name) && !otherWork(attrs) {
 			return d
 		}
 	}
 	return nil
+}
+
+// otherWork tells whether a span has attributes of conventions that have nothing to do with agents.
+func otherWork(attrs pcommon.Map) bool {
+	for k := range attrs.All() {
+		switch head, _, _ := strings.Cut(k, "."); head {
+		case "http", "url", "user_agent", "db", "rpc", "net", "network", "server", "client", "messaging", "faas", "aws", "k8s":
+			return true
+		}
+	}
+	return false
 }
 
 func (k *known) named(name string) bool {
