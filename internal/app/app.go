@@ -16,6 +16,7 @@ import (
 	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
 	"github.com/mindscope/mindscope/internal/enrich/cost"
 	"github.com/mindscope/mindscope/internal/enrich/redact"
+	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/receive/otlp"
 	"github.com/mindscope/mindscope/internal/self"
 	"github.com/mindscope/mindscope/internal/store"
@@ -149,7 +150,7 @@ func (a *App) start(ctx context.Context) error {
 	a.running("store", func(context.Context) error { return events.Close() })
 	a.observeStore(events)
 	a.startTicks()
-	metrics, err := a.startMetrics()
+	metrics, err := a.startMetrics(team.New(events, team.Options{}))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

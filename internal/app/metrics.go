@@ -19,6 +19,7 @@ import (
 	"github.com/mindscope/mindscope/internal/api/prom"
 	"github.com/mindscope/mindscope/internal/config"
 	"github.com/mindscope/mindscope/internal/query/promql"
+	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/receive/scrape"
 	"github.com/mindscope/mindscope/internal/rule"
 	"github.com/mindscope/mindscope/internal/self"
@@ -42,7 +43,7 @@ type metricsPart struct {
 }
 
 // startMetrics opens the metrics and starts what fills them. It returns nil when they are switched off.
-func (a *App) startMetrics() (*metricsPart, error) {
+func (a *App) startMetrics(questions *team.Questions) (*metricsPart, error) {
 	if !a.cfg.Metrics.Enabled {
 		return nil, nil //nolint:nilnil // no part is what was asked for
 	}
@@ -83,7 +84,7 @@ func (a *App) startMetrics() (*metricsPart, error) {
 		Timeout: queryTimeout, Logger: a.log.With("component", "promql"), Registerer: a.metrics.Registerer(),
 		Interval: func() time.Duration { return time.Duration(m.inForce.Load().GlobalConfig.EvaluationInterval) },
 	})
-	if err := a.startRules(m, engine); err != nil {
+	if err := a.startRules(m, engine, findTasks(questions)); err != nil {
 		return nil, err
 	}
 	m.api = a.promAPI(m, engine, scrapes)

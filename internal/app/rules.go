@@ -6,12 +6,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/util/strutil"
 
 	promqlquery "github.com/mindscope/mindscope/internal/query/promql"
+	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/rule"
 	"github.com/mindscope/mindscope/internal/self"
 	"github.com/mindscope/mindscope/internal/signal"
@@ -21,7 +23,7 @@ import (
 const alertmanagerPrefix = "/alertmanager"
 
 // startRules evaluates the shipped rules and those of prometheus.yml, and delivers what fires.
-func (a *App) startRules(m *metricsPart, engine *promql.Engine) error {
+func (a *App) startRules(m *metricsPart, engine *promql.Engine, find rule.Find) error {
 	if !a.cfg.Rules.Enabled {
 		return nil
 	}
@@ -40,6 +42,10 @@ func (a *App) startRules(m *metricsPart, engine *promql.Engine) error {
 	manager := rule.Start(rule.Config{
 		Engine: engine, Parser: promqlquery.NewParser(), Queryable: m.db.Queryable(), To: m.db.Appendable(),
 		Notify: func(ctx context.Context, alerts []*rules.Alert, expr string) {
+			alerts, err := rule.Explain(ctx, alerts, external, find)
+			if err != nil {
+				a.log.Warn("alerts go out without their tasks", "error", err)
+			}
 			for _, notify := range notifiers {
 				if err := notify(ctx, alerts, external.String()+strutil.TableLinkForExpression(expr)); err != nil {
 					a.log.Error("alerts are not delivered", "error", err)
@@ -121,4 +127,23 @@ func (a *App) externalURL() (*url.URL, error) {
 		return nil, fmt.Errorf("read web.external_url: %w", err)
 	}
 	return u, nil
+}
+
+// findTasks answers which tasks an alert is about.
+func findTasks(questions *team.Questions) rule.Find {
+	return func(ctx context.Context, project, teamName, query string, limit int) ([]rule.Example, error) {
+		page, err := questions.Tasks(ctx, signal.Project(project), team.TaskQuery{Team: teamName, Failed: query == "failed", Since: time.Now().Add(-24 * time.Hour), Limit: limit})
+		if err != nil {
+			return nil, err
+		}
+		found := make([]rule.Example, 0, len(page.Tasks))
+		for _, t := range page.Tasks {
+			e := rule.Example{ID: t.ID}
+			if t.Cause != nil {
+				e.Agent, e.Error = t.Cause.Agent, t.Cause.Error
+			}
+			found = append(found, e)
+		}
+		return found, nil
+	}
 }
