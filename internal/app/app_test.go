@@ -159,7 +159,7 @@ func TestPages(t *testing.T) {
 	}
 	f("/-/healthy", 200, "text/plain", "healthy")
 	f("/-/ready", 200, "text/plain", "ready")
-	f("/", 200, "text/html", "MindScope runs")
+	f("/", 200, "text/html", "<title>MindScope</title>")
 	f("/nothing", 404, "text/plain", "not found")
 	f("/api/mindscope/v1/tasks", 200, "application/json", "tasks")
 	f("/api/mindscope/v1/nothing", 404, "application/problem+json", "no such endpoint")
