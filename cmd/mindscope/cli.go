@@ -28,6 +28,9 @@ type cli struct {
 	Task    taskCmd    `cmd:"" help:"Show one task from end to end as a tree."`
 	Trace   traceCmd   `cmd:"" help:"Show one trace."`
 	Logs    logsCmd    `cmd:"" help:"Print the log lines of a task."`
+	Cost    costCmd    `cmd:"" help:"Sum up what calls of models cost."`
+	Prices  pricesCmd  `cmd:"" help:"Look at the price book."`
+	Recost  recostCmd  `cmd:"" help:"Compute costs anew by the prices of now, or ask what if."`
 	Delete  deleteCmd  `cmd:"" help:"Remove a task, a trace or all of a user."`
 	Scrub   scrubCmd   `cmd:"" help:"Take a leaked secret out of everything stored."`
 	Export  exportCmd  `cmd:"" help:"Hand out all of a user, a task or a trace as OTLP JSON."`

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -39,6 +40,7 @@ func TestScripts(t *testing.T) {
 			env.Defer(func() { taken.Close() })
 			env.Setenv("TAKEN", taken.Addr().String())
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("TODAY", time.Now().UTC().Format(time.DateOnly))
 			for _, name := range []string{"HTTP", "GRPC", "OTLPHTTP"} {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
@@ -51,7 +53,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "send": send},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "send": send, "reload": reload, "bill": bill},
 	})
 }
 
@@ -82,6 +84,23 @@ func send(ts *testscript.TestScript, _ bool, args []string) {
 	if resp.StatusCode != http.StatusOK {
 		ts.Fatalf("sent %s: status %d", args[0], resp.StatusCode)
 	}
+}
+
+// reload lets the server read its files anew.
+func reload(ts *testscript.TestScript, _ bool, _ []string) {
+	resp, err := http.Post("http://"+ts.Getenv("HTTP")+"/-/reload", "", nil)
+	ts.Check(err)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("reload: status %d", resp.StatusCode)
+	}
+}
+
+// bill writes a provider's bill of today.
+func bill(ts *testscript.TestScript, _ bool, args []string) {
+	text := "\ufeffDate,Model,Amount\n$TODAY,alpha-1,$0.0060\n$TODAY,ALPHA-1,0.004\n$TODAYT00:00:00Z,gamma,0.5\n$TODAY,omega,3\n"
+	text = strings.ReplaceAll(text, "$TODAY", ts.Getenv("TODAY"))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 func TestExitCodes(t *testing.T) {

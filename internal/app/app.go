@@ -41,7 +41,8 @@ type App struct {
 	metrics   *self.Metrics
 	failed    chan error // the first part that stopped by itself
 	prices    *cost.Overrides
-	pricesRaw []byte // the file they were read from
+	pricesRaw []byte     // the file they were read from
+	priced    *cost.Sink // set by enrich
 	ready     atomic.Bool
 
 	mu       sync.Mutex // guards what follows, and makes Start and Stop one at a time

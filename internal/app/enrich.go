@@ -28,6 +28,7 @@ func (a *App) enrich(next signal.Sink) (signal.Sink, error) {
 		leave = 0
 	}
 	r := redact.Around(c, a.redactor, leave)
+	a.priced = c
 	a.watchPrices(c)
 	content, err := policy.New(r, policies(a.cfg.Capture))
 	if err != nil {

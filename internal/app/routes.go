@@ -7,6 +7,7 @@ import (
 	"github.com/mindscope/mindscope/internal/api/prom"
 	apiteam "github.com/mindscope/mindscope/internal/api/team"
 	"github.com/mindscope/mindscope/internal/query/care"
+	"github.com/mindscope/mindscope/internal/query/overlay"
 	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/store"
 	"github.com/mindscope/mindscope/internal/ui"
@@ -15,7 +16,9 @@ import (
 // routes is all that the HTTP port serves.
 func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 	mux := http.NewServeMux()
-	api := apiteam.Register(mux, team.New(events, team.Options{}), a.build.Version)
+	corrected := overlay.New(events, nil)
+	api := apiteam.Register(mux, team.New(corrected, team.Options{}), a.build.Version)
+	api.Costs(a.costs(corrected))
 	api.Care(care.New(events, nil))
 	if metrics != nil {
 		mux.Handle(prom.Prefix+"/", metrics.api)

@@ -48,6 +48,20 @@ func (c *Client) Post(ctx context.Context, path string, body any) (json.RawMessa
 	return answer, nil
 }
 
+// GetLong is Get for questions about much data: ctx alone ends the wait.
+func (c *Client) GetLong(ctx context.Context, path string, query url.Values) (json.RawMessage, error) {
+	resp, err := c.send(ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the server's answer: %w", err)
+	}
+	return answer, nil
+}
+
 // Export copies an export to w as it comes.
 func (c *Client) Export(ctx context.Context, query url.Values, w io.Writer) error {
 	resp, err := c.send(ctx, http.MethodGet, "/export", query, nil)

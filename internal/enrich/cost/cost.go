@@ -46,6 +46,9 @@ const maxMissed = 1000
 // maxTokens bounds the tokens of one bucket of one call; more is a sender's mistake.
 const maxTokens = 1_000_000_000_000
 
+// maxModelName is the longest name that a miss is counted by. Longer ones are no names of models.
+const maxModelName = 200
+
 // otherModels counts the misses of models that are too many.
 const otherModels = "other"
 
@@ -112,14 +115,55 @@ func (s *Sink) Metrics(ctx context.Context, p signal.Project, md pmetric.Metrics
 	return s.next.Metrics(ctx, p, md)
 }
 
-// call is what the dialect found out about a span.
-type call struct {
-	provider, model, request, operation string
+// Call is what is known of a call of a model. Its buckets of tokens are disjoint.
+type Call struct {
+	Provider, Model string
+	// RequestModel is what was asked for; it is priced when the book does not know Model.
+	RequestModel string
+	At           time.Time
 
-	usage    Usage
-	hasUsage bool
-	// plausible: no count is negative or beyond all reason, so that no sum of them overflows.
-	plausible bool
+	Input, CacheRead, CacheWrite5m, CacheWrite1h int64
+	Output, Reasoning                            int64
+}
+
+// usage adds the buckets up as the book wants them. It returns false when a count is negative or beyond all reason, so
+// that no sum overflows.
+func (c *Call) usage() (Usage, bool) {
+	for _, n := range [...]int64{c.Input, c.CacheRead, c.CacheWrite5m, c.CacheWrite1h, c.Output, c.Reasoning} {
+		if n < 0 || n > maxTokens {
+			return Usage{}, false
+		}
+	}
+	return Usage{
+		Input: c.Input + c.CacheRead + c.CacheWrite5m + c.CacheWrite1h, CacheRead: c.CacheRead,
+		CacheWrite: c.CacheWrite5m + c.CacheWrite1h, CacheWrite1h: c.CacheWrite1h,
+		Output: c.Output + c.Reasoning, Reasoning: c.Reasoning,
+	}, true
+}
+
+// PriceCall prices a call by its model, else by the model that was asked for.
+func (b *Book) PriceCall(c Call) (Quote, bool) { return b.priceCall(&c, b.Price) }
+
+// TableCall is PriceCall without the overrides.
+func (b *Book) TableCall(c Call) (Quote, bool) { return b.priceCall(&c, b.TablePrice) }
+
+func (b *Book) priceCall(c *Call, price func(provider, model string, at time.Time, u Usage) (Quote, bool)) (Quote, bool) {
+	u, ok := c.usage()
+	if !ok {
+		return Quote{}, false
+	}
+	q, ok := price(c.Provider, c.Model, c.At, u)
+	if !ok && c.RequestModel != "" && c.RequestModel != c.Model {
+		q, ok = price(c.Provider, c.RequestModel, c.At, u)
+	}
+	return q, ok
+}
+
+// found is what the dialect found out about a span.
+type found struct {
+	Call
+	operation string
+	hasUsage  bool
 	reported  bool
 }
 
@@ -128,19 +172,15 @@ func (s *Sink) price(book *Book, attrs pcommon.Map, at time.Time) {
 	if c.reported || c.operation == "" {
 		return
 	}
-	if !c.hasUsage || !c.plausible {
-		if inference(c.operation) {
-			s.miss(c.model)
-		}
-		return
-	}
-	q, ok := book.Price(c.provider, c.model, at, c.usage)
-	if !ok && c.request != "" && c.request != c.model {
-		q, ok = book.Price(c.provider, c.request, at, c.usage)
+	c.At = at
+	var q Quote
+	ok := c.hasUsage
+	if ok {
+		q, ok = book.PriceCall(c.Call)
 	}
 	if !ok {
 		if inference(c.operation) {
-			s.miss(c.model)
+			s.miss(c.Model)
 		}
 		return
 	}
@@ -163,14 +203,8 @@ func inference(operation string) bool {
 	return false
 }
 
-func read(attrs pcommon.Map) call {
-	c := call{plausible: true}
-	var input, cacheRead, write5m, write1h, output, reasoning int64
-	count := func(v pcommon.Value) int64 {
-		n := v.Int()
-		c.plausible = c.plausible && n >= 0 && n <= maxTokens
-		return n
-	}
+func read(attrs pcommon.Map) found {
+	var c found
 	for k, v := range attrs.All() {
 		if !strings.HasPrefix(k, "mindscope.") && k != conv.GenAIRequestModel {
 			continue
@@ -179,30 +213,26 @@ func read(attrs pcommon.Map) call {
 		case conv.MindscopeOperation:
 			c.operation = v.Str()
 		case conv.MindscopeProvider:
-			c.provider = v.Str()
+			c.Provider = v.Str()
 		case conv.MindscopeModel:
-			c.model = v.Str()
+			c.Model = v.Str()
 		case conv.GenAIRequestModel:
-			c.request = v.AsString()
+			c.RequestModel = v.AsString()
 		case conv.MindscopeCostMicroUSD:
 			c.reported = true
 		case conv.MindscopeTokensInput:
-			input, c.hasUsage = count(v), true
+			c.Input, c.hasUsage = v.Int(), true
 		case conv.MindscopeTokensOutput:
-			output, c.hasUsage = count(v), true
+			c.Output, c.hasUsage = v.Int(), true
 		case conv.MindscopeTokensCacheRead:
-			cacheRead = count(v)
+			c.CacheRead = v.Int()
 		case conv.MindscopeTokensCacheWrite5m:
-			write5m = count(v)
+			c.CacheWrite5m = v.Int()
 		case conv.MindscopeTokensCacheWrite1h:
-			write1h = count(v)
+			c.CacheWrite1h = v.Int()
 		case conv.MindscopeTokensReasoning:
-			reasoning = count(v)
+			c.Reasoning = v.Int()
 		}
-	}
-	c.usage = Usage{
-		Input: input + cacheRead + write5m + write1h, CacheRead: cacheRead, CacheWrite: write5m + write1h, CacheWrite1h: write1h,
-		Output: output + reasoning, Reasoning: reasoning,
 	}
 	return c
 }
@@ -211,7 +241,7 @@ func (s *Sink) miss(model string) {
 	s.missed.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.misses[model]; !known && len(s.misses) >= maxMissed {
+	if _, known := s.misses[model]; !known && (len(s.misses) >= maxMissed || len(model) > maxModelName) {
 		model = otherModels
 	}
 	s.misses[model]++

@@ -35,6 +35,9 @@ func (p Parts) Output() Pico { return p.Visible + p.Reasoning }
 // Total returns the sum of the parts.
 func (p Parts) Total() Pico { return p.Input() + p.Output() + p.Request }
 
+// JSON returns the parts that are not 0 as a JSON object in pico-dollars.
+func (p Parts) JSON() string { return string(p.appendJSON(nil)) }
+
 // appendJSON appends the parts that are not 0 as a JSON object in pico-dollars: {"input":2500000,"output":8120000}.
 func (p Parts) appendJSON(b []byte) []byte {
 	b = append(b, '{')

@@ -27,7 +27,7 @@ var ErrBusy = errors.New("another removal is running")
 
 // kinds are what rows a removal looks at. Logs and spans are what people see first, so they come first.
 func kinds() []store.Kind {
-	return []store.Kind{store.KindSpan, store.KindLog, store.KindStart, store.KindTask, store.KindCost, store.KindRange}
+	return []store.Kind{store.KindSpan, store.KindLog, store.KindStart, store.KindTask, store.KindCost, store.KindContent, store.KindRange}
 }
 
 // Care removes and hands out data of one store. It is safe for concurrent use.

@@ -38,11 +38,7 @@ func (q *Questions) Trace(ctx context.Context, p signal.Project, id, page string
 		return RowPage{}, err
 	}
 	scope := store.Scope{Kind: store.KindSpan, Time: within, Filter: store.In{Field: store.FieldTraceID, Values: traces}}
-	out, err := q.rows(ctx, p, scope, listSpans, after, limit)
-	if err != nil {
-		return out, err
-	}
-	return out, q.addContent(ctx, p, out.Rows)
+	return q.rows(ctx, p, scope, listSpans, after, limit)
 }
 
 // TaskLogs returns a page of a task's log records. Errors as of Task.
