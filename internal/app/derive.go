@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,8 +15,14 @@ import (
 // tickPeriod is how often what is derived looks at the clock.
 const tickPeriod = 5 * time.Second
 
-// observers hands committed rows to several.
-type observers []store.Observer
+// observer is what follows from committed rows, under the name of its part of the saved state.
+type observer struct {
+	name string
+	store.StatefulObserver
+}
+
+// observers hands committed rows to several, and keeps their states in one. It is a store.StatefulObserver.
+type observers []observer
 
 // Committed implements store.Observer.
 func (o observers) Committed(p signal.Project, rows []store.Row) {
@@ -23,11 +31,44 @@ func (o observers) Committed(p signal.Project, rows []store.Row) {
 	}
 }
 
+// Save implements store.StatefulObserver.
+func (o observers) Save() ([]byte, error) {
+	states := map[string][]byte{}
+	for _, one := range o {
+		state, err := one.Save()
+		if err != nil {
+			return nil, fmt.Errorf("save %s: %w", one.name, err)
+		}
+		states[one.name] = state
+	}
+	raw, err := json.Marshal(states)
+	if err != nil {
+		return nil, fmt.Errorf("encode states: %w", err)
+	}
+	return raw, nil
+}
+
+// Load implements store.StatefulObserver. A part that is not in the state begins anew: it came with a later release.
+func (o observers) Load(raw []byte) error {
+	var states map[string][]byte
+	if err := json.Unmarshal(raw, &states); err != nil {
+		return fmt.Errorf("decode states: %w", err)
+	}
+	for _, one := range o {
+		if state, ok := states[one.name]; ok {
+			if err := one.Load(state); err != nil {
+				return fmt.Errorf("load %s: %w", one.name, err)
+			}
+		}
+	}
+	return nil
+}
+
 // derive makes what follows from committed rows. It must be there before the store opens.
 func (a *App) derive() store.Observer {
 	a.spanMetrics = spanmetrics.New(spanmetrics.Config{})
 	a.metrics.Registerer().MustRegister(a.spanMetrics)
-	return observers{a.spanMetrics}
+	return observers{{"spanmetrics", a.spanMetrics}}
 }
 
 // startTicks lets what is derived see time go by.

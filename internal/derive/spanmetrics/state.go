@@ -63,7 +63,9 @@ func (m *Metrics) Load(raw []byte) error {
 			m.adopt(v, one)
 		}
 	}
+	now := m.cfg.Clock().UnixNano()
 	for _, a := range s.Running {
+		a.Seen = now // while the server was down nobody could hear a sign of life
 		m.flight.put(a)
 	}
 	for _, key := range s.Ended {
