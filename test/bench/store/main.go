@@ -21,6 +21,8 @@ import (
 type size struct {
 	// Tasks of each workload for the ratios.
 	ArticleTasks, LoopTasks int
+	// Rounds is how often; the figures are medians.
+	Rounds int
 	// Soak is how long the server runs at full speed.
 	Soak time.Duration
 	// Idle is how long it is watched doing nothing.
@@ -31,8 +33,8 @@ type size struct {
 
 func sizes() map[string]size {
 	return map[string]size{
-		"small": {ArticleTasks: 600, LoopTasks: 12, Soak: 10 * time.Second, Idle: 10 * time.Second, Spans: 42_000},
-		"full":  {ArticleTasks: 4000, LoopTasks: 80, Soak: 5 * time.Minute, Idle: time.Minute, Spans: 2_000_000},
+		"small": {ArticleTasks: 600, LoopTasks: 12, Rounds: 1, Soak: 10 * time.Second, Idle: 10 * time.Second, Spans: 42_000},
+		"full":  {ArticleTasks: 4000, LoopTasks: 80, Rounds: 3, Soak: 5 * time.Minute, Idle: time.Minute, Spans: 2_000_000},
 	}
 }
 
@@ -75,7 +77,8 @@ func run(ctx context.Context, out, which, parts, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	r["store.size"], r["store.cpus"], r["store.date"] = which, runtime.NumCPU(), time.Now().UTC().Format(time.DateOnly)
+	r["size"] = which
+	r["machine"] = fmt.Sprintf("%s/%s, %d CPU, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	for part := range strings.SplitSeq(parts, ",") {
 		measure, ok := map[string]func(context.Context, string, size, report) error{
 			"ratio": ratios, "soak": soak, "read": reads,

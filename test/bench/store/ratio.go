@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/mindscope/mindscope/test/load"
 )
@@ -15,28 +19,53 @@ func spansOf(w load.Workload) int {
 	return 121
 }
 
-// ratios sends the same requests to the server and to the baseline and divides what they cost.
+// ratios sends the same requests to the server and to the baseline, in turn, and divides what they cost within a round.
 func ratios(ctx context.Context, dir string, s size, r report) error {
-	for w, tasks := range map[load.Workload]int{load.Article: s.ArticleTasks, load.Loop: s.LoopTasks} {
-		name := "store." + string(w)
-		cost := map[string]usage{}
-		for _, role := range []string{"plain", "server"} {
-			u, total, err := ingest(ctx, role, filepath.Join(dir, string(w)+"-"+role), w, tasks)
-			if err != nil {
+	for _, w := range []load.Workload{load.Article, load.Loop} {
+		tasks := s.ArticleTasks
+		if w == load.Loop {
+			tasks = s.LoopTasks
+		}
+		figures := map[string][]float64{}
+		for round := range s.Rounds {
+			if err := compare(ctx, filepath.Join(dir, fmt.Sprintf("%s-%d", w, round)), w, tasks, figures); err != nil {
 				return err
 			}
-			cost[role] = u
-			r.set(name+".wire_mb", float64(total.bytes)/1e6)
-			r.set(name+".spans", float64(total.spans))
-			r.set(name+"."+role+".cpu_s", u.CPU)
-			r.set(name+"."+role+".disk_mb", float64(u.Disk)/1e6)
-			r.set(name+"."+role+".peak_rss_mb", u.PeakMB)
-			r.set(name+"."+role+".spans_per_s", float64(total.spans)/total.took.Seconds())
 		}
-		r.set(name+".cpu_ratio", cost["server"].CPU/cost["plain"].CPU)
-		r.set(name+".disk_ratio", float64(cost["server"].Disk)/float64(cost["plain"].Disk))
+		for _, name := range slices.Sorted(maps.Keys(figures)) {
+			r.set(string(w)+"_"+name, median(figures[name]))
+		}
 	}
 	return nil
+}
+
+// compare adds the figures of one round.
+func compare(ctx context.Context, dir string, w load.Workload, tasks int, figures map[string][]float64) error {
+	cost := map[string]usage{}
+	add := func(name string, figure float64) { figures[name] = append(figures[name], figure) }
+	for _, role := range []string{"plain", "server"} {
+		u, total, err := ingest(ctx, role, filepath.Join(dir, role), w, tasks)
+		if err != nil {
+			return err
+		}
+		cost[role] = u
+		if role == "plain" {
+			add("wire_mb", float64(total.bytes)/1e6)
+			add("spans", float64(total.spans))
+		}
+		add(role+"_cpu_s", u.CPU)
+		add(role+"_disk_mb", float64(u.Disk)/1e6)
+		add(role+"_peak_rss_mb", u.PeakMB)
+		add(role+"_spans_per_s", float64(total.spans)/total.took.Seconds())
+	}
+	add("cpu_ratio", cost["server"].CPU/cost["plain"].CPU)
+	add("disk_ratio", float64(cost["server"].Disk)/float64(cost["plain"].Disk))
+	return os.RemoveAll(dir)
+}
+
+func median(of []float64) float64 {
+	slices.Sort(of)
+	return of[len(of)/2]
 }
 
 // ingest sends tasks to a child and returns what they cost it, writing to disk included.

@@ -13,7 +13,7 @@ import (
 	"github.com/mindscope/mindscope/test/load"
 )
 
-// senders is how many requests are under way at once.
+// senders is how many tasks are sent at once.
 const senders = 4
 
 // sent is what a sender has sent.
@@ -23,36 +23,38 @@ type sent struct {
 	took            time.Duration
 }
 
-// send makes tasks until more says no and sends them to an OTLP/HTTP address. A task that counts began age before it
-// is sent.
+// send makes tasks until more says no and sends them to an OTLP/HTTP address. The requests of a task go one after the
+// other, as an agent's exporter sends them; several tasks are under way at once.
 func send(ctx context.Context, addr string, g *load.Generator, spansPerTask int, more func(task int) bool) (sent, error) {
 	var s sent
 	start := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
-	bodies := make(chan []byte, senders)
+	tasks := make(chan [][]byte, senders)
 	for range senders {
 		group.Go(func() error {
-			for body := range bodies {
-				if err := post(ctx, addr, body); err != nil {
-					return err
+			for requests := range tasks {
+				for _, body := range requests {
+					if err := post(ctx, addr, body); err != nil {
+						return err
+					}
 				}
 			}
 			return nil
 		})
 	}
 	group.Go(func() error {
-		defer close(bodies)
+		defer close(tasks)
 		for task := 0; more(task); task++ {
 			requests, err := g.Requests(time.Now().Add(-10 * time.Minute))
 			if err != nil {
 				return err
 			}
+			select {
+			case tasks <- requests:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 			for _, body := range requests {
-				select {
-				case bodies <- body:
-				case <-ctx.Done():
-					return ctx.Err()
-				}
 				s.requests++
 				s.bytes += int64(len(body))
 			}

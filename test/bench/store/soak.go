@@ -48,15 +48,15 @@ func soak(ctx context.Context, dir string, s size, r report) error {
 		return err
 	}
 	seconds := s.Soak.Seconds()
-	r.set("store.soak.seconds", seconds)
-	r.set("store.soak.spans_per_s", float64(totals[0].spans+totals[1].spans)/seconds)
-	r.set("store.soak.wire_mb_per_s", float64(totals[0].bytes+totals[1].bytes)/1e6/seconds)
-	r.set("store.soak.peak_rss_mb", u.PeakMB)
+	r.set("soak_seconds", seconds)
+	r.set("soak_spans_per_s", float64(totals[0].spans+totals[1].spans)/seconds)
+	r.set("soak_wire_mb_per_s", float64(totals[0].bytes+totals[1].bytes)/1e6/seconds)
+	r.set("soak_peak_rss_mb", u.PeakMB)
 	half := samples[len(samples)/2:]
-	r.set("store.soak.first_half_mean_rss_mb", mean(samples[:len(samples)/2], memory.all))
-	r.set("store.soak.second_half_mean_rss_mb", mean(half, memory.all))
-	r.set("store.soak.second_half_mean_anon_mb", mean(half, memory.own))
-	r.set("store.soak.idle_cpu_percent", idle*100)
+	r.set("soak_first_half_mean_rss_mb", mean(samples[:len(samples)/2], memory.all))
+	r.set("soak_second_half_mean_rss_mb", mean(half, memory.all))
+	r.set("soak_second_half_mean_anon_mb", mean(half, memory.own))
+	r.set("soak_idle_cpu_percent", idle*100)
 	return nil
 }
 
