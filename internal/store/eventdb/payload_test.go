@@ -89,6 +89,17 @@ func TestGrowingConversationIsStoredOnce(t *testing.T) {
 	if got := promptsOf(t, db, store.Text{Words: `so on"},{"role":"user","content":"message 19`}); len(got) != 1 {
 		t.Errorf("%d calls with words across two messages", len(got))
 	}
+	// The same in one field, and words of an element that is too small to be kept apart.
+	put(t, db, callRow(calls, at.Add(calls), `{"content":"tiny hay"}`, messages[0], long("last"+strings.Repeat(" pad", 200))))
+	if got := promptsOf(t, db, store.Text{Field: prompts, Words: "needle10", Phrase: true}); len(got) != calls-10 {
+		t.Errorf("%d calls in the field, want %d", len(got), calls-10)
+	}
+	if got := promptsOf(t, db, store.Text{Field: prompts, Words: "tiny hay", Phrase: true}); len(got) != 1 {
+		t.Errorf("%d calls with the small element", len(got))
+	}
+	if got := promptsOf(t, db, store.Text{Field: prompts, Words: `"message 0 with needle0 and so on`}); len(got) != calls+1 {
+		t.Errorf("%d calls with a quote among the words", len(got))
+	}
 	hash := db.PayloadHash(signal.DefaultProject, messages[5])
 	p, err := db.Payload(t.Context(), signal.DefaultProject, hash)
 	if err != nil || p.Body != messages[5] {

@@ -75,12 +75,13 @@ func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan,
 	var special strings.Builder
 	special.WriteString(touches(push.touched))
 	for _, t := range push.texts {
-		// The field has a special value that is no payload, or is a payload with the words in it.
+		// The field has a special value that is no payload, or is a payload with the words in it, or was split and has them
+		// in what stayed in the row.
 		users, err := db.payloadUsers(ctx, pl, t)
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&special, " or %s or ((%s) (%s))", specialHeld(t.Field), users, specialNamed(t.Field))
+		fmt.Fprintf(&special, " or %s or ((%s or %s:%s) (%s))", specialHeld(t.Field), users, quote(colSpecial), searchText(t), specialNamed(t.Field))
 	}
 	for _, t := range push.anywhere {
 		users, err := db.payloadUsers(ctx, pl, t)
