@@ -24,6 +24,9 @@ type serveCmd struct {
 	Metrics          *bool   `name:"metrics.enabled" negatable:"" help:"Keep metrics in the embedded Prometheus; on."`
 	StoreMaxDiskMiB  *string `name:"store.max-disk-mib" help:"Disk budget of the data folder in MiB: old prompts go first, then old spans and logs; none." placeholder:"N"`
 	StoreMinFreeMiB  *string `name:"store.min-free-mib" help:"Free space of the disk in MiB below which nothing more is taken; 100." placeholder:"N"`
+	StoreNodes       *string `name:"store.nodes" help:"Storage nodes that hold the rows in place of the data folder (docs/storage-nodes.md)." placeholder:"HOST:PORT,…"`
+	PayloadNodes     *string `name:"store.payload-nodes" help:"Storage nodes that hold the payloads; those of --store.nodes." placeholder:"HOST:PORT,…"`
+	NodeAccount      *string `name:"store.node-account" help:"Number that tells servers apart which share storage nodes; 0." placeholder:"N"`
 	MetricsRetention *string `name:"metrics.retention" help:"How long metrics are kept; 30d." placeholder:"30d"`
 	MetricsMaxMiB    *string `name:"metrics.max-mib" help:"Disk that metrics may take in MiB; 0, no bound." placeholder:"N"`
 	PrometheusFile   *string `name:"metrics.prometheus-file" help:"A prometheus.yml whose targets are scraped." placeholder:"FILE"`
@@ -62,6 +65,7 @@ func (c *serveCmd) flags() map[string]string {
 		"listen": c.Listen, "otlp.grpc": c.OTLPGRPC, "otlp.http": c.OTLPHTTP, "otlp.max_message_mib": c.MaxMessageMiB,
 		"data": c.Data, "retention": c.Retention, "payload_retention": c.PayloadRetention,
 		"store.max_disk_mib": c.StoreMaxDiskMiB, "store.min_free_mib": c.StoreMinFreeMiB,
+		"store.nodes": c.StoreNodes, "store.payload_nodes": c.PayloadNodes, "store.node_account": c.NodeAccount,
 		"metrics.retention": c.MetricsRetention, "metrics.max_mib": c.MetricsMaxMiB, "metrics.prometheus_file": c.PrometheusFile,
 		"alertmanager.file": c.AlertmanagerFile, "web.external_url": c.ExternalURL,
 		"prices": c.Prices, "capture": c.Capture, "redact.groups": c.RedactGroups,

@@ -19,6 +19,7 @@ func (a *App) openStore(observer store.Observer) (store.Events, error) {
 	db, err := eventdb.Open(a.cfg.Data, eventdb.Config{
 		Retention: a.cfg.Retention, PayloadRetention: a.cfg.PayloadRetention,
 		MaxDiskBytes: int64(a.cfg.Store.MaxDiskMiB) << 20, MinFreeBytes: int64(a.cfg.Store.MinFreeMiB) << 20,
+		Nodes: a.cfg.Store.Nodes, PayloadNodes: a.cfg.Store.PayloadNodes, NodeAccount: uint32(a.cfg.Store.NodeAccount),
 		Logger: a.log.With("component", "eventdb"), Observer: observer, Redact: a.redactor.Text,
 	})
 	if err != nil {

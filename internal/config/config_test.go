@@ -82,6 +82,7 @@ metrics:
   prometheus_file: prometheus.yml
 store:
   max_disk_mib: 2048
+  nodes: [node1:9428, node2:9428]
 rules:
   enabled: false
   task_failure_ratio: 0.5
@@ -108,7 +109,7 @@ web:
 		Redact: Redact{Mode: "mask", Credentials: true}, Capture: Capture{Default: "all"},
 		Log:     Log{Level: slog.LevelWarn, Format: "json"},
 		Metrics: Metrics{Retention: 90 * day, MaxMiB: 512, OwnInterval: 15 * time.Second, PrometheusFile: "prometheus.yml"},
-		Store:   Store{MaxDiskMiB: 2048, MinFreeMiB: 100},
+		Store:   Store{MaxDiskMiB: 2048, MinFreeMiB: 100, Nodes: []string{"node1:9428", "node2:9428"}},
 		Rules:   thresholds, Alertmanager: Alertmanager{File: "alertmanager.yml"}, ExternalURL: "https://mindscope.example",
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -32,7 +32,7 @@ func Describe() []Setting {
 func flags() []string {
 	return []string{
 		"listen", "otlp.grpc", "otlp.http", "otlp.max_message_mib", "data", "memory", "retention", "payload_retention",
-		"store.max_disk_mib", "store.min_free_mib",
+		"store.max_disk_mib", "store.min_free_mib", "store.nodes", "store.payload_nodes", "store.node_account",
 		"metrics.enabled", "metrics.retention", "metrics.max_mib", "metrics.prometheus_file", "rules.enabled",
 		"alertmanager.enabled", "alertmanager.file", "web.external_url", "prices", "capture", "redact.groups",
 		"log.level", "log.format",
@@ -51,6 +51,9 @@ func docs() map[string]string {
 		"payload_retention":          "how long prompts and other contents are kept, at most `retention`",
 		"store.max_disk_mib":         "disk that spans, logs and contents may take in MiB: the oldest days go first; 0 is no bound",
 		"store.min_free_mib":         "free disk in MiB below which nothing more is taken",
+		"store.nodes":                "storage nodes, host:port each, that hold the rows in place of the folder ([storage-nodes.md](storage-nodes.md))",
+		"store.payload_nodes":        "storage nodes that hold the contents; empty is those of `store.nodes`",
+		"store.node_account":         "number that tells servers apart which share storage nodes",
 		"prices":                     "YAML file with prices of your own, which go before the built-in ones",
 		"redact.mode":                "what becomes of a secret: mask, drop or hmac",
 		"redact.key":                 "key of hmac, at least 16 bytes",

@@ -1,7 +1,10 @@
 package config
 
 import (
+	"net"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Store is how much the store may take.
@@ -10,6 +13,10 @@ type Store struct {
 	MaxDiskMiB int
 	// MinFreeMiB is the free space of the disk below which nothing more is taken.
 	MinFreeMiB int
+	// Nodes are storage nodes, host:port each, that hold the rows in place of the data folder; PayloadNodes hold the
+	// payloads, the same ones when empty. NodeAccount tells servers apart that share nodes.
+	Nodes, PayloadNodes []string
+	NodeAccount         int
 }
 
 func defaultStore() Store { return Store{MinFreeMiB: 100} }
@@ -33,5 +40,39 @@ func storeSettings() []setting {
 			check: func(c *Config) string { return rule(c.Store.MinFreeMiB >= 1, "1 and more") },
 			text:  func(c *Config) string { return strconv.Itoa(c.Store.MinFreeMiB) },
 		},
+		nodeList("store.nodes", func(c *Config) *[]string { return &c.Store.Nodes }),
+		nodeList("store.payload_nodes", func(c *Config) *[]string { return &c.Store.PayloadNodes }),
+		{
+			key: "store.node_account",
+			set: func(c *Config, s string) error { return setInt(&c.Store.NodeAccount, s) },
+			check: func(c *Config) string {
+				return rule(c.Store.NodeAccount >= 0 && c.Store.NodeAccount < maxAccount, "0 to "+strconv.Itoa(maxAccount-1))
+			},
+			text: func(c *Config) string { return strconv.Itoa(c.Store.NodeAccount) },
+		},
+	}
+}
+
+// maxAccount leaves two of the nodes' own accounts, of 32 bits, for each.
+const maxAccount = 1 << 30
+
+// nodeList is a setting of addresses, none of them twice.
+func nodeList(key string, field func(*Config) *[]string) setting {
+	return setting{
+		key: key, list: true,
+		set: func(c *Config, s string) error { *field(c) = splitList(s); return nil },
+		check: func(c *Config) string {
+			addrs := *field(c)
+			if key != "store.nodes" && len(addrs) > 0 && len(c.Store.Nodes) == 0 {
+				return "empty without store.nodes"
+			}
+			for i, addr := range addrs {
+				if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" || slices.Contains(addrs[:i], addr) {
+					return "host:port each, as node1:9428,node2:9428, none of them twice"
+				}
+			}
+			return rule(len(addrs) == 0 || !c.Memory, "empty with memory")
+		},
+		text: func(c *Config) string { return strings.Join(*field(c), ",") },
 	}
 }

@@ -184,7 +184,9 @@ func countRows(ctx context.Context, e engine, t logstorage.TenantID, at signal.T
 func (db *DB) writable() error {
 	var why string
 	switch {
-	case db.events.IsReadOnly():
+	case len(db.cfg.Nodes) > 0 && (db.events.IsReadOnly() || db.payloads.IsReadOnly()):
+		why = "too many rows wait for storage nodes that do not answer"
+	case len(db.cfg.Nodes) == 0 && db.events.IsReadOnly():
 		why = fmt.Sprintf("less than %d MiB are free", db.cfg.MinFreeBytes>>20)
 	case db.keeper.full.Load():
 		why = fmt.Sprintf("the disk budget of %d MiB is used up by the present day", db.cfg.MaxDiskBytes>>20)

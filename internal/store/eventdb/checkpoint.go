@@ -150,11 +150,29 @@ func (db *DB) tryCheckpoint(ctx context.Context) error {
 	if min(db.done.engine, db.done.observed) == db.wal.last() && db.wal.stats.size.Load() == 0 {
 		return nil
 	}
+	if len(db.cfg.Nodes) > 0 {
+		return db.checkpointOnNodes(ctx)
+	}
 	if err := db.persist(ctx); err != nil {
 		return err
 	}
 	c, err := db.settled(ctx)
 	if err != nil {
+		return err
+	}
+	return db.finish(c)
+}
+
+// checkpointOnNodes notes how far the log is and then waits until nodes have all of that on their disks, which takes
+// them seconds: writers go on meanwhile.
+func (db *DB) checkpointOnNodes(ctx context.Context) error {
+	db.changes.Lock()
+	c, err := db.withState(checkpoint{engine: db.wal.last()})
+	db.changes.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := db.persist(ctx); err != nil {
 		return err
 	}
 	return db.finish(c)

@@ -12,9 +12,7 @@ import (
 //
 // Methods may be called at any time from any number of goroutines, MustClose excepted.
 type engine interface {
-	// RunQuery calls write with the blocks of the answer, from several goroutines, in no order. A query stopped by its
-	// context returns no error.
-	RunQuery(qctx *logstorage.QueryContext, write logstorage.WriteDataBlockFunc) error
+	querier
 	// Add takes rows; they are searchable within visibleWithin, and on disk when Persist was called afterwards. It
 	// returns how many rows the engine refused. After an error any part of them may have been taken.
 	Add(t logstorage.TenantID, rows []encoded) (refused int64, err error)
@@ -35,6 +33,13 @@ type engine interface {
 	// IsReadOnly tells that too little space is free.
 	IsReadOnly() bool
 	MustClose()
+}
+
+// querier answers queries.
+type querier interface {
+	// RunQuery calls write with the blocks of the answer, from several goroutines, in no order. A query stopped by its
+	// context returns no error.
+	RunQuery(qctx *logstorage.QueryContext, write logstorage.WriteDataBlockFunc) error
 }
 
 // embedded is the engine in this process.

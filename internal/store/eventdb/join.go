@@ -27,8 +27,10 @@ type stored struct {
 	hash string
 }
 
-// join fills in the payloads of rows. want limits it to some fields; nil means all.
+// join fills in the payloads of rows. want limits it to some fields; nil means all. After store.ErrPartial the rows
+// are filled but for what did not answer.
 func (db *DB) join(ctx context.Context, t logstorage.TenantID, rows []*found, want map[string]bool) error {
+	var partial error
 	for len(rows) > 0 {
 		n, bytes := 0, 0
 		need := map[stored]ref{}
@@ -38,6 +40,9 @@ func (db *DB) join(ctx context.Context, t logstorage.TenantID, rows []*found, wa
 		}
 		if len(need) > 0 {
 			bodies, err := db.bodies(ctx, t, need)
+			if errors.Is(err, store.ErrPartial) {
+				partial, err = err, nil
+			}
 			if err != nil {
 				return err
 			}
@@ -52,13 +57,17 @@ func (db *DB) join(ctx context.Context, t logstorage.TenantID, rows []*found, wa
 				}
 			}
 			// A row whose special values were a payload themselves has its own references only now.
-			if err := db.join(ctx, t, again, want); err != nil {
+			err = db.join(ctx, t, again, want)
+			if errors.Is(err, store.ErrPartial) {
+				partial, err = err, nil
+			}
+			if err != nil {
 				return err
 			}
 		}
 		rows = rows[n:]
 	}
-	return nil
+	return partial
 }
 
 // needs adds the payloads the row waits for and returns their bytes.
@@ -129,7 +138,7 @@ func (f *found) expire(names []string) {
 func (db *DB) bodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref) (map[stored]string, error) {
 	out := make(map[stored]string, len(need))
 	if err := db.fetchBodies(ctx, t, need, out); err != nil {
-		return nil, err
+		return out, err
 	}
 	if len(out) == len(need) {
 		return out, nil
@@ -142,13 +151,11 @@ func (db *DB) bodies(ctx context.Context, t logstorage.TenantID, need map[stored
 			missing[k] = r
 		}
 	}
-	if err := db.fetchBodies(ctx, t, missing, out); err != nil {
-		return nil, err
-	}
-	return out, nil
+	return out, db.fetchBodies(ctx, t, missing, out)
 }
 
 func (db *DB) fetchBodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref, out map[stored]string) error {
+	var partial error
 	days := map[int64][]string{}
 	for k := range need {
 		days[k.day] = append(days[k.day], k.hash)
@@ -158,6 +165,9 @@ func (db *DB) fetchBodies(ctx context.Context, t logstorage.TenantID, need map[s
 		for hashes := range slices.Chunk(hashes, idsPerQuery) {
 			at := signal.TimeRange{Start: start, End: start + int64(day)}
 			chunks, err := db.fetchChunks(ctx, t, hashes, at)
+			if errors.Is(err, store.ErrPartial) {
+				partial, err = err, nil
+			}
 			if err != nil {
 				return err
 			}
@@ -169,7 +179,7 @@ func (db *DB) fetchBodies(ctx context.Context, t logstorage.TenantID, need map[s
 			}
 		}
 	}
-	return nil
+	return partial
 }
 
 // fetchChunks returns the parts of payloads by hash and number. Copies of a part are equal; one is kept.

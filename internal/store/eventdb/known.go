@@ -114,7 +114,13 @@ func (db *DB) loadRecent() error {
 	ctx := context.Background()
 	for at := (signal.TimeRange{Start: now.UnixNano(), End: end}); ; at = (signal.TimeRange{Start: max(at.Start-step, floor), End: at.Start}) {
 		for p, t := range db.projects.all() {
-			if err := db.loadRecentRange(ctx, p, t, at); err != nil {
+			err := db.loadRecentRange(ctx, p, t, at)
+			if errors.Is(err, store.ErrPartial) {
+				// What a silent node holds is not known: every row from before now has to be asked for.
+				db.recent.reach(now.UnixNano())
+				return nil
+			}
+			if err != nil {
 				return err
 			}
 		}

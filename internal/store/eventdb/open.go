@@ -69,6 +69,13 @@ type Config struct {
 	Sync Sync
 	// CheckpointEvery is how often the log is cut to what the engine's files lack: 15 seconds.
 	CheckpointEvery time.Duration
+	// Nodes are storage nodes, host:port each, that hold the rows in place of the folder: none. PayloadNodes hold the
+	// payloads: the same. Both need the settings that docs/storage-nodes.md names.
+	Nodes, PayloadNodes []string
+	// NodeAccount tells stores apart that share nodes: 0.
+	NodeAccount uint32
+	// NodeSettle is how long after its acknowledgement a node has a row on its disk for certain: 20 seconds.
+	NodeSettle time.Duration
 	// Clock returns the present: time.Now.
 	Clock func() time.Time
 	// Redact returns a text without secrets, and whether it had any; nil stores texts as they are. It sees each text of
@@ -215,18 +222,25 @@ func (db *DB) open() error {
 			return err
 		}
 	}
-	db.events = db.openEngine(dirEvents, db.cfg.Retention)
-	db.payloads = db.openEngine(dirPayloads, db.cfg.PayloadRetention)
+	if err := db.openEngines(); err != nil {
+		return err
+	}
 	db.recent = newRecent(db.cfg.RecentIDs)
 	db.traces = newTraceIndex()
 	db.known = newKnownPayloads()
 	db.doomed = newDoomedPayloads(db.known)
 	db.turn.init()
+	if len(db.cfg.Nodes) > 0 {
+		db.flush() // what was sent just before the last stop must be seen by the replay
+	}
 	if err = db.loadRecent(); err == nil {
 		err = db.openLog()
 	}
 	if err == nil {
 		err = db.buryPending(context.Background())
+	}
+	if errors.Is(err, store.ErrPartial) {
+		err = signal.WithHint(err, "the log has rows that the storage nodes may lack: start them all, or leave those that are gone for good out of store.nodes")
 	}
 	if err != nil {
 		if db.wal != nil {
@@ -235,8 +249,35 @@ func (db *DB) open() error {
 		db.closeEngines()
 		return err
 	}
-	db.keep()
+	if len(db.cfg.Nodes) == 0 { // nodes keep their own days
+		db.keep()
+	}
 	db.startLoop()
+	return nil
+}
+
+// openEngines opens the engine's instances, or the way to the nodes.
+func (db *DB) openEngines() error {
+	if len(db.cfg.Nodes) == 0 {
+		db.events = db.openEngine(dirEvents, db.cfg.Retention)
+		db.payloads = db.openEngine(dirPayloads, db.cfg.PayloadRetention)
+		return nil
+	}
+	events, err := openNodes(db.cfg.Nodes, 2*db.cfg.NodeAccount, nodeNeeds{db.cfg.Retention + day, db.cfg.FutureRetention}, db.cfg.NodeSettle)
+	if err != nil {
+		return err
+	}
+	addrs := db.cfg.PayloadNodes
+	if len(addrs) == 0 {
+		addrs = db.cfg.Nodes
+	}
+	needs := nodeNeeds{db.cfg.PayloadRetention + day, db.cfg.FutureRetention}
+	payloads, err := openNodes(addrs, 2*db.cfg.NodeAccount+1, needs, db.cfg.NodeSettle)
+	if err != nil {
+		events.MustClose()
+		return err
+	}
+	db.events, db.payloads = events, payloads
 	return nil
 }
 
@@ -380,6 +421,9 @@ func (db *DB) Close() error {
 	db.endKeep()
 	db.stopLoop()
 	last := checkpoint{engine: db.wal.last()}
+	if len(db.cfg.Nodes) > 0 {
+		last.engine = db.done.engine // nodes write to their disks in their own time: the next start asks them
+	}
 	last, err := db.withState(last)
 	db.closeEngines()
 	if err == nil {

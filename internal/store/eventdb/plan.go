@@ -31,6 +31,8 @@ type plan struct {
 	revised bool
 	// narrow says that at holds little more than what is asked for, or that the engine finds it without looking at more.
 	narrow bool
+	// partial is the error of what did not answer so far; the rest of the answer goes on.
+	partial error
 }
 
 // plan prepares a question. It returns nil without an error when no row can be in scope.
@@ -107,6 +109,9 @@ func (db *DB) narrow(ctx context.Context, pl *plan, f store.Filter) error {
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
+		if errors.Is(err, store.ErrPartial) {
+			return nil // the whole time is looked through
+		}
 		if err != nil {
 			return err
 		}
@@ -178,4 +183,13 @@ func (pl *plan) wanted(want []string) map[string]bool {
 		set[store.FieldRevision] = true
 	}
 	return set
+}
+
+// silent notes an error of a part of the store that did not answer, and passes all others on.
+func (pl *plan) silent(err error) error {
+	if errors.Is(err, store.ErrPartial) {
+		pl.partial = err
+		return nil
+	}
+	return err
 }

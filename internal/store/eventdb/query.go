@@ -61,7 +61,7 @@ func clip(t signal.TimeRange) (signal.TimeRange, bool) {
 
 // run asks one of the engines. f gets the blocks of the answer one at a time, in no order, and must not keep them;
 // its error ends the query.
-func run(ctx context.Context, e engine, t logstorage.TenantID, text string, at signal.TimeRange,
+func run(ctx context.Context, e querier, t logstorage.TenantID, text string, at signal.TimeRange,
 	f func(*logstorage.DataBlock) error,
 ) error {
 	at, ok := clip(at)

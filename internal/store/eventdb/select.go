@@ -24,6 +24,7 @@ func (*fullError) Error() string { return "window holds too much" }
 // time are joined as the caller asks for them.
 func (db *DB) Select(ctx context.Context, p signal.Project, q store.Select) iter.Seq2[*store.Row, error] {
 	return func(yield func(*store.Row, error) bool) {
+		yield = once(yield)
 		if err := db.enter(); err != nil {
 			yield(nil, err)
 			return
@@ -56,6 +57,15 @@ func (db *DB) Select(ctx context.Context, p signal.Project, q store.Select) iter
 	}
 }
 
+// once returns a yield that does nothing after the caller has stopped: an error of what did not answer may follow.
+func once(yield func(*store.Row, error) bool) func(*store.Row, error) bool {
+	stopped := false
+	return func(r *store.Row, err error) bool {
+		stopped = stopped || !yield(r, err)
+		return !stopped
+	}
+}
+
 // deliver joins the payloads of rows, some at a time, and yields them.
 func (db *DB) deliver(ctx context.Context, pl *plan, rows []*found, fields []string, yield func(*store.Row, error) bool) (more bool, err error) {
 	want := wantedSet(fields)
@@ -68,7 +78,7 @@ func (db *DB) deliver(ctx context.Context, pl *plan, rows []*found, fields []str
 			n++
 		}
 		if bytes > 0 {
-			if err := db.join(ctx, pl.tenant, rows[:n], want); err != nil {
+			if err := pl.silent(db.join(ctx, pl.tenant, rows[:n], want)); err != nil {
 				return false, err
 			}
 		}
@@ -117,7 +127,7 @@ func (db *DB) paced(ctx context.Context, pl *plan, fields []string, pc *pace, f 
 			return err
 		}
 		if rest, ok = db.skipEmpty(rest); !ok {
-			return nil
+			return pl.partial
 		}
 		if first && pl.narrow {
 			pc.size = rest.End - rest.Start
@@ -133,7 +143,7 @@ func (db *DB) paced(ctx context.Context, pl *plan, fields []string, pc *pace, f 
 		}
 		sortFound(rows, pc.order)
 		if more, err := f(rows); err != nil || !more {
-			return err
+			return cmp.Or(err, pl.partial)
 		}
 		pc.took(w, len(rows))
 		if pc.order == store.NewestFirst {
@@ -143,7 +153,7 @@ func (db *DB) paced(ctx context.Context, pl *plan, fields []string, pc *pace, f 
 		}
 		ok = !rest.Empty()
 	}
-	return nil
+	return pl.partial
 }
 
 // skipEmpty cuts off the days at the ends of a range for which there are no data.
@@ -208,7 +218,7 @@ func (db *DB) window(ctx context.Context, pl *plan, w signal.TimeRange, fields [
 		}
 		return nil
 	})
-	if err != nil {
+	if err := pl.silent(err); err != nil {
 		return nil, err
 	}
 	out := make([]*found, len(rows))
@@ -248,7 +258,7 @@ func (db *DB) newest(ctx context.Context, pl *plan, rows []*found) ([]*found, er
 			best[v.id] = v
 		}
 	})
-	if err != nil {
+	if err := pl.silent(err); err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(rows, func(r *found) bool {
@@ -290,7 +300,7 @@ func (db *DB) judge(ctx context.Context, pl *plan, rows []*found) ([]*found, err
 				keep[end] = pl.match(&r.row)
 			}
 		}
-		if err := db.join(ctx, pl.tenant, open, want); err != nil {
+		if err := pl.silent(db.join(ctx, pl.tenant, open, want)); err != nil {
 			return nil, err
 		}
 		for i, r := range open {

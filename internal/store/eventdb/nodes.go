@@ -1,0 +1,310 @@
+package eventdb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/VictoriaLogs/app/vlstorage/netselect"
+	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
+	"github.com/VictoriaMetrics/VictoriaMetrics/lib/promauth"
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+const (
+	// defaultSettle is how long after its acknowledgement a node has written a row to disk, whatever happens: it
+	// flushes within 11 s with its own defaults (measured), and twice that is safe.
+	defaultSettle = 20 * time.Second
+	// maxHeldBytes bounds what waits for a node, compressed; beyond it the store is read-only.
+	maxHeldBytes = 256 << 20
+	// drainLimit bounds how long Close waits for rows that a node has not taken yet.
+	drainLimit = 10 * time.Second
+	// persistLimit bounds how long Persist waits for the nodes.
+	persistLimit = time.Minute
+)
+
+// nodes is the engine on storage nodes: victoria-logs processes, each with its own disk.
+//
+// A row lives on one node, chosen by its trace, so that a trace is in one place. A node that refuses rows, or can't be
+// connected to, is passed over for the next one. When it is not known whether a node took rows (the connection broke,
+// no answer came), they wait for that very node, which is asked for them before they are sent again: so none is lost
+// and none is there twice. A node acknowledges rows before they are on its disk; they are kept for settle after that,
+// and looked for and sent again when it restarted meanwhile.
+type nodes struct {
+	all     []*node
+	sel     *netselect.Storage
+	account uint32
+	settle  time.Duration
+	needs   nodeNeeds
+
+	mu   sync.Mutex
+	days map[string]struct{} // there are data of
+
+	stop chan struct{}
+	work sync.WaitGroup
+}
+
+var _ engine = (*nodes)(nil)
+
+// openNodes speaks to the nodes at addrs, host:port each. account tells apart what shares them.
+//
+// A node that can't be reached is waited for; one that would drop rows is an error.
+func openNodes(addrs []string, account uint32, needs nodeNeeds, settle time.Duration) (*nodes, error) {
+	n := &nodes{account: account, needs: needs, settle: cmp.Or(settle, defaultSettle), days: map[string]struct{}{}, stop: make(chan struct{})}
+	auth, err := (&promauth.Options{}).NewConfig()
+	if err != nil {
+		return nil, fmt.Errorf("prepare requests to storage nodes: %w", err)
+	}
+	auths := make([]*promauth.Config, len(addrs))
+	for i, addr := range addrs {
+		auths[i] = auth
+		n.all = append(n.all, newNode(addr, netselect.NewStorage([]string{addr}, []*promauth.Config{auth}, []bool{false}, false)))
+	}
+	n.sel = netselect.NewStorage(addrs, auths, make([]bool, len(addrs)), false)
+	n.each(func(nd *node) { nd.tend(n) })
+	if err := n.unfit(); err != nil {
+		return nil, err
+	}
+	for _, nd := range n.all {
+		n.work.Go(func() { nd.run(n) })
+	}
+	return n, nil
+}
+
+// unfit returns what is wrong with the nodes that answer.
+func (n *nodes) unfit() error {
+	var errs []error
+	for _, nd := range n.all {
+		nd.mu.Lock()
+		errs = append(errs, nd.unfit)
+		nd.mu.Unlock()
+	}
+	for _, err := range errs {
+		if err != nil {
+			return err // one at a time: its hint is shown
+		}
+	}
+	return nil
+}
+
+// each calls f for every node at once and waits for all.
+func (n *nodes) each(f func(*node)) {
+	var wg sync.WaitGroup
+	for _, nd := range n.all {
+		wg.Go(func() { f(nd) })
+	}
+	wg.Wait()
+}
+
+// Add implements engine. It returns when every row has been taken by a node or waits for one; it has no errors.
+func (n *nodes) Add(t logstorage.TenantID, rows []encoded) (refused int64, err error) {
+	shards := make([][]encoded, len(n.all))
+	for _, r := range rows {
+		i := n.shard(r)
+		shards[i] = append(shards[i], r)
+	}
+	n.noteDays(rows)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i, rows := range shards {
+		if len(rows) == 0 {
+			continue
+		}
+		wg.Go(func() {
+			blocks, bad := makeBlocks(n.tenants([]logstorage.TenantID{t})[0], rows)
+			for _, b := range blocks {
+				n.place(b, i)
+			}
+			mu.Lock()
+			refused += bad
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	return refused, nil
+}
+
+// place hands a block to the first node, from i on, that takes it or may have taken it.
+func (n *nodes) place(b *block, i int) {
+	for k := range n.all {
+		if nd := n.all[(i+k)%len(n.all)]; nd.offer(b) {
+			return
+		}
+	}
+	n.all[i].hold(b)
+}
+
+// shard chooses a row's node: by trace, else by what makes it the row it is.
+func (n *nodes) shard(r encoded) int {
+	key := ""
+	for _, name := range []string{store.FieldTraceID, colHash, colID} {
+		if key = fieldOf(&r, name); key != "" {
+			break
+		}
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key)) // has no errors
+	return int(h.Sum32() % uint32(len(n.all)))
+}
+
+func (n *nodes) noteDays(rows []encoded) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	last := int64(-1)
+	for _, r := range rows {
+		if d := dayOf(r.time); d != last {
+			n.days[time.Unix(0, d).UTC().Format(dayLayout)] = struct{}{}
+			last = d
+		}
+	}
+}
+
+// PartitionList implements engine.
+func (n *nodes) PartitionList() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make([]string, 0, len(n.days))
+	for d := range n.days {
+		out = append(out, d)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// PartitionDrop implements engine: nodes remove old days by their own settings.
+func (n *nodes) PartitionDrop(string) error { return errors.ErrUnsupported }
+
+// RunQuery implements engine. When a node does not answer, the rows of the others are written and the error is
+// store.ErrPartial.
+func (n *nodes) RunQuery(qctx *logstorage.QueryContext, write logstorage.WriteDataBlockFunc) error {
+	before := n.failures()
+	q := logstorage.NewQueryContext(qctx.Context, qctx.QueryStats, n.tenants(qctx.TenantIDs), qctx.Query, true, qctx.HiddenFieldsFilters)
+	err := n.sel.RunQuery(q, write)
+	if qctx.Context.Err() != nil {
+		return nil
+	}
+	if silent := n.silent(before); len(silent) > 0 {
+		return errors.Join(fmt.Errorf("%w: storage node %s", store.ErrPartial, strings.Join(silent, ", ")), err)
+	}
+	return err
+}
+
+// failures returns how often each node failed a query, as netselect counts it: it says nothing else of a node that was
+// left out.
+func (n *nodes) failures() []uint64 {
+	out := make([]uint64, len(n.all))
+	for i, nd := range n.all {
+		out[i] = metrics.GetOrCreateCounter(fmt.Sprintf(`vl_select_remote_send_errors_total{addr=%q}`, nd.addr)).Get()
+	}
+	return out
+}
+
+func (n *nodes) silent(before []uint64) []string {
+	var out []string
+	for i, now := range n.failures() {
+		if now != before[i] {
+			out = append(out, n.all[i].addr)
+		}
+	}
+	return out
+}
+
+// DebugFlush implements engine, for the nodes that answer.
+func (n *nodes) DebugFlush() {
+	n.each(func(nd *node) {
+		nd.tend(n)
+		_ = nd.flush(context.Background()) // a node that is away has nothing to show
+	})
+}
+
+// Persist implements engine.
+func (n *nodes) Persist(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, persistLimit)
+	defer cancel()
+	start := time.Now()
+	for _, nd := range n.all {
+		for nd.keepsFrom(start) {
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("wait for storage node %s to write to its disk: %w", nd.addr, ctx.Err())
+			case <-time.After(tendEvery / 2):
+			}
+		}
+	}
+	return nil
+}
+
+// DeleteRunTask implements engine. What is kept to be sent again must not bring the rows back.
+func (n *nodes) DeleteRunTask(ctx context.Context, id string, at int64, tenants []logstorage.TenantID, f *logstorage.Filter) error {
+	ours := n.tenants(tenants)
+	n.each(func(nd *node) { nd.forget(ours, f) })
+	if err := n.sel.DeleteRunTask(ctx, id, at, ours, f); err != nil {
+		return fmt.Errorf("storage nodes (they need -internaldelete.enable): %w", err)
+	}
+	return nil
+}
+
+// tenants puts the projects into the account of this store and kind of data.
+func (n *nodes) tenants(ts []logstorage.TenantID) []logstorage.TenantID {
+	out := make([]logstorage.TenantID, len(ts))
+	for i, t := range ts {
+		out[i] = logstorage.TenantID{AccountID: n.account, ProjectID: t.ProjectID}
+	}
+	return out
+}
+
+// DeleteActiveTasks implements engine.
+func (n *nodes) DeleteActiveTasks(ctx context.Context) ([]*logstorage.DeleteTask, error) {
+	return n.sel.DeleteActiveTasks(ctx)
+}
+
+// UpdateStats implements engine. Rows are those of this store that can be seen now; bytes are the nodes' own figures,
+// some seconds old and with what else they hold.
+func (n *nodes) UpdateStats(s *logstorage.StorageStats) {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	tenants, err := n.sel.GetTenantIDs(ctx, 0, math.MaxInt64)
+	for _, t := range tenants {
+		if err != nil || t.AccountID != n.account {
+			continue
+		}
+		var rows uint64
+		rows, err = countRows(ctx, n, t, signal.AllTime())
+		s.SmallPartRowsCount += rows
+	}
+	for _, nd := range n.all {
+		s.CompressedSmallPartSize += nd.size()
+	}
+}
+
+// IsReadOnly implements engine: too much waits for nodes.
+func (n *nodes) IsReadOnly() bool {
+	held := 0
+	for _, nd := range n.all {
+		held += nd.held()
+	}
+	return held > maxHeldBytes
+}
+
+// MustClose implements engine.
+func (n *nodes) MustClose() {
+	for end := time.Now().Add(drainLimit); time.Now().Before(end) && slices.ContainsFunc(n.all, func(nd *node) bool { return nd.reachable() && nd.held() > 0 }); {
+		n.each(func(nd *node) { nd.tend(n) })
+	}
+	close(n.stop)
+	n.work.Wait()
+	n.sel.MustStop()
+	for _, nd := range n.all {
+		nd.close()
+	}
+}
