@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mindscope/mindscope/internal/config"
+	"github.com/mindscope/mindscope/internal/derive/live"
 	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
 	"github.com/mindscope/mindscope/internal/enrich/cost"
 	"github.com/mindscope/mindscope/internal/enrich/redact"
@@ -54,6 +55,8 @@ type App struct {
 	reloads  reloads
 	// spanMetrics counts committed rows.
 	spanMetrics *spanmetrics.Metrics
+	// live knows what runs now.
+	live *live.View
 }
 
 type state uint8

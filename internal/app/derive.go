@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mindscope/mindscope/internal/derive/live"
 	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
@@ -68,7 +69,16 @@ func (o observers) Load(raw []byte) error {
 func (a *App) derive() store.Observer {
 	a.spanMetrics = spanmetrics.New(spanmetrics.Config{})
 	a.metrics.Registerer().MustRegister(a.spanMetrics)
-	return observers{{"spanmetrics", a.spanMetrics}}
+	a.live = live.New(live.Config{})
+	a.metrics.Gauge("mindscope_live_spans", "Tasks' and agents' spans that have begun and not ended.", func() float64 {
+		n, _ := a.live.Running()
+		return float64(n)
+	})
+	a.metrics.Counter("mindscope_live_dropped_total", "Running spans that are no longer watched, for want of room.", func() float64 {
+		_, n := a.live.Running()
+		return float64(n)
+	})
+	return observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}}
 }
 
 // startTicks lets what is derived see time go by.
@@ -84,6 +94,7 @@ func (a *App) startTicks() {
 				return
 			case <-tick.C:
 				a.spanMetrics.Tick()
+				a.live.Tick()
 			}
 		}
 	})

@@ -42,6 +42,7 @@ func (a *App) serveHTTP(l net.Listener, h http.Handler) {
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
+	server.RegisterOnShutdown(a.live.Close) // streams would hold the stop up
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -17,9 +17,10 @@ import (
 func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 	mux := http.NewServeMux()
 	corrected := overlay.New(events, nil)
-	api := apiteam.Register(mux, team.New(corrected, team.Options{}), a.build.Version)
+	api := apiteam.Register(mux, team.New(corrected, team.Options{Watch: a.live}), a.build.Version)
 	api.Costs(a.costs(corrected))
 	api.Care(care.New(events, nil))
+	api.Live(a.live)
 	if metrics != nil {
 		mux.Handle(prom.Prefix+"/", metrics.api)
 		if metrics.alerts != nil {

@@ -132,6 +132,27 @@ func (s *Server) Stop(t testing.TB) {
 	}
 }
 
+// Signal sends a signal to the server.
+func (s *Server) Signal(t testing.TB, sig os.Signal) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		t.Fatalf("signal the server: %v", err)
+	}
+}
+
+// Ended waits until the server has ended, at most for limit, and returns how: nil for exit code 0.
+func (s *Server) Ended(t testing.TB, limit time.Duration) error {
+	t.Helper()
+	select {
+	case err := <-s.done:
+		s.done <- err
+		return err
+	case <-time.After(limit):
+		t.Fatalf("the server did not end within %s\n%s", limit, s.output)
+		return nil
+	}
+}
+
 // Kill ends the server at once, as a crash does. A second call does nothing.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()

@@ -51,6 +51,8 @@ func Register(mux *http.ServeMux, questions *query.Questions, version string) *A
 func Describe() ([]byte, error) {
 	a := Register(http.NewServeMux(), nil, "v1")
 	a.Care(nil)
+	a.Live(nil)
+	a.Costs(nil)
 	return a.OpenAPI()
 }
 

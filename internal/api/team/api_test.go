@@ -21,6 +21,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mindscope/mindscope/internal/derive/live"
 	"github.com/mindscope/mindscope/internal/enrich/identity"
 	"github.com/mindscope/mindscope/internal/query/care"
 	query "github.com/mindscope/mindscope/internal/query/team"
@@ -85,7 +86,22 @@ func handler(t *testing.T) (http.Handler, *API) {
 	mux := http.NewServeMux()
 	a := Register(mux, query.New(db, query.Options{Clock: clock}), "v0.0.0")
 	a.Care(care.New(db, clock))
+	a.Live(live.New(live.Config{Clock: clock}))
+	a.Costs(query.NewCosts(db, query.CostOptions{Prices: func() query.Prices { return cent{} }, Writer: db, Clock: clock}))
 	return mux, a
+}
+
+// cent is a price book in which every call costs a cent.
+type cent struct{}
+
+func (cent) Version() string { return "test" }
+func (cent) Price(query.Call) (query.Priced, bool) {
+	return query.Priced{Cost: 1e10, Parts: "{}"}, true
+}
+func (cent) Table(c query.Call) (query.Priced, bool) { return cent{}.Price(c) }
+func (cent) With([]byte) (query.Prices, error)       { return cent{}, nil }
+func (cent) Show(_, model string, _ time.Time) []query.PriceEntry {
+	return []query.PriceEntry{{Source: "own", Model: model, InForce: true, Prices: []query.PriceLine{{Bucket: "requests", USD: "10"}}}}
 }
 
 // ask sends a request and returns the answer as text: status, headers, body.
@@ -151,6 +167,14 @@ func TestAnswers(t *testing.T) {
 		{"scrub-rows", "POST", "/scrubs", `{"match":"nothing like it","dry_run":true}`},
 		{"export-rows", "GET", "/export?task=task-457", ""},
 
+		{"sum-costs", "GET", "/costs?by=team,model", ""},
+		{"show-price", "GET", "/prices?model=gpt", ""},
+		{"check-prices", "GET", "/prices/disagreements", ""},
+		{"recost", "POST", "/recosts", `{}`},
+		{"error-cost-key", "GET", "/costs?by=weather", ""},
+		{"error-price-without-model", "GET", "/prices", ""},
+		{"error-recost-as-model", "POST", "/recosts", `{"as_model":"m","apply":true}`},
+
 		{"error-unknown-task", "GET", "/tasks/task-1", ""},
 		{"error-unknown-logs", "GET", "/tasks/task-1/logs", ""},
 		{"error-unknown-trace", "GET", "/traces/" + strings.Repeat("9", 32), ""},
@@ -164,6 +188,7 @@ func TestAnswers(t *testing.T) {
 		{"error-status", "GET", "/tasks?status=fine", ""},
 		{"error-since", "GET", "/tasks?since=yesterday", ""},
 		{"error-duration", "GET", "/tasks?min_duration=long", ""},
+		{"error-live-project", "GET", "/live?project=No%20Such", ""},
 		{"error-project", "GET", "/tasks?project=No%20Such", ""},
 		{"error-method", "DELETE", "/tasks/task-456", ""},
 		{"error-method-of-post", "GET", "/scrubs", ""},

@@ -29,6 +29,7 @@ func (a *API) Costs(c *query.Costs) {
 		}
 		return out, nil
 	})
+	a.undescribe("/recosts")
 }
 
 type costHandlers struct{ costs *query.Costs }

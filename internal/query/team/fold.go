@@ -11,7 +11,7 @@ const (
 	Completed = "completed"
 	Failed    = "failed"
 	Cancelled = "cancelled"
-	// Lost: whoever holds the work gives no more signs of life. After lostAfter the task is Failed, its error lost.
+	// Lost: whoever holds the work gives no more signs of life. After live.ForgetAfter the task is Failed, its error lost.
 	Lost = "lost"
 )
 

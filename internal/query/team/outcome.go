@@ -3,15 +3,8 @@ package team
 import (
 	"cmp"
 	"slices"
-	"time"
-)
 
-const (
-	// lostAfter is how long a task may show no sign of life before it counts as failed.
-	lostAfter = 10 * time.Minute
-	// beatsMissed is the time without a heartbeat after which the holder of the work counts as lost: three beats of
-	// 10 s, and what a sender may take to deliver one.
-	beatsMissed = 35 * time.Second
+	"github.com/mindscope/mindscope/internal/derive/live"
 )
 
 // conclude sets status, cause, quality, attempts, idle time and duration. The newest attempt gives the outcome.
@@ -116,7 +109,7 @@ func (f *Fold) lost(t *forest, sum *Summary, end, now int64) {
 		}
 	}
 	switch {
-	case now-lastSign > int64(lostAfter):
+	case now-lastSign > int64(live.ForgetAfter):
 		sum.Status, sum.Cause = Failed, &Cause{Error: "no sign of life for 10 minutes"}
 	case f.silent(holder, now):
 		sum.Status, sum.Cause = Lost, &Cause{Error: "three heartbeats missed"}
@@ -143,7 +136,7 @@ func (f *Fold) holdsRather(i, j int, now int64) bool {
 // silent tells whether a running span gave signs of life and has stopped to.
 func (f *Fold) silent(i int, now int64) bool {
 	sign := f.spans[i].LastSign
-	return sign != 0 && now-sign > int64(beatsMissed)
+	return sign != 0 && now-sign > int64(live.SilentAfter)
 }
 
 // attempts returns the spans that each hold one attempt at the task, in order of start: the task spans that are in no

@@ -1,0 +1,124 @@
+package team
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/sse"
+
+	"github.com/mindscope/mindscope/internal/derive/live"
+	query "github.com/mindscope/mindscope/internal/query/team"
+	"github.com/mindscope/mindscope/internal/signal"
+)
+
+// RunningTask is a task that runs just now.
+type RunningTask struct {
+	ID          string    `json:"id"`
+	Team        string    `json:"team"`
+	Type        string    `json:"type,omitempty"`
+	Status      string    `json:"status" enum:"running,lost" doc:"lost: who holds the work missed three heartbeats."`
+	Provisional bool      `json:"provisional,omitempty"`
+	Since       time.Time `json:"since"`
+	LastSign    time.Time `json:"last_sign" doc:"When it last showed that it lives, by the server's clock."`
+	Holder      Holder    `json:"holder" doc:"Who holds the work."`
+	Spans       int       `json:"spans" doc:"Running spans."`
+}
+
+// Holder is a running span that holds a task's work.
+type Holder struct {
+	Agent    string    `json:"agent,omitempty"`
+	Span     string    `json:"span"`
+	TraceID  string    `json:"trace_id"`
+	SpanID   string    `json:"span_id"`
+	Since    time.Time `json:"since"`
+	LastSign time.Time `json:"last_sign"`
+}
+
+// RunningTasks is the data of an event.
+type RunningTasks struct {
+	Tasks []RunningTask `json:"tasks" doc:"The longest running first, at most 1000."`
+	Total int           `json:"total"`
+}
+
+const (
+	// maxLive bounds the tasks of one event.
+	maxLive = 1000
+	// livePace is the shortest time between two events.
+	livePace = 250 * time.Millisecond
+	// liveBeat is the longest time without one, so that a connection that is gone is noticed.
+	liveBeat = 15 * time.Second
+)
+
+// liveInput names a project that is checked before the stream begins.
+type liveInput struct{ ProjectInput }
+
+// Resolve implements huma.Resolver.
+func (in *liveInput) Resolve(huma.Context) []error {
+	if _, err := in.project(); err != nil {
+		return []error{&huma.ErrorDetail{Message: err.Error(), Location: "query.project", Value: in.Parameter}}
+	}
+	return nil
+}
+
+// Live mounts the stream of what runs now. Closing view ends the streams.
+func (a *API) Live(view *live.View) {
+	sse.Register(a.huma, huma.Operation{
+		OperationID: "watch-tasks", Method: http.MethodGet, Path: Prefix + "/live",
+		Summary: "What runs just now, as server-sent events: all of it at once, and again at every change",
+		Errors:  []int{http.StatusBadRequest},
+	}, map[string]any{"tasks": RunningTasks{}}, func(ctx context.Context, in *liveInput, send sse.Sender) {
+		project, err := in.project()
+		if err != nil {
+			return // Resolve refused it
+		}
+		watchTasks(ctx, view, project, send.Data)
+	})
+	a.undescribe("/live")
+}
+
+// watchTasks sends what runs until ctx or view ends, or the watcher is gone.
+func watchTasks(ctx context.Context, view *live.View, p signal.Project, send func(any) error) {
+	beat := time.NewTicker(liveBeat)
+	defer beat.Stop()
+	for {
+		changed := view.Changed() // before reading, so that no change in between is missed
+		if send(wireRunning(view.Tasks(p, maxLive))) != nil {
+			return
+		}
+		pace := time.NewTimer(livePace)
+		select {
+		case <-changed:
+		case <-beat.C:
+		case <-ctx.Done():
+		case <-view.Done():
+		}
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			return
+		case <-view.Done():
+			return
+		}
+	}
+}
+
+func wireRunning(tasks []live.Task, total int) RunningTasks {
+	out := RunningTasks{Tasks: []RunningTask{}, Total: total}
+	for _, t := range tasks {
+		status := query.Running
+		if t.Lost {
+			status = query.Lost
+		}
+		out.Tasks = append(out.Tasks, RunningTask{
+			ID: t.ID, Team: t.Team, Type: t.Type, Status: status, Provisional: t.Provisional,
+			Since: t.Since, LastSign: t.LastSign, Spans: t.Spans,
+			Holder: Holder{
+				Agent: t.Holder.Agent, Span: t.Holder.Name, TraceID: t.Holder.TraceID, SpanID: t.Holder.SpanID,
+				Since: t.Holder.Since, LastSign: t.Holder.LastSign,
+			},
+		})
+	}
+	return out
+}

@@ -1,0 +1,57 @@
+package team
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mindscope/mindscope/internal/derive/live"
+	"github.com/mindscope/mindscope/internal/query/teamtest"
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// committed tells a View of a scenario as a store would.
+func committed(t *testing.T, view *live.View, text string) {
+	t.Helper()
+	traces, logs, err := teamtest.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	view.Committed(signal.DefaultProject, store.AppendLogRows(store.AppendSpanRows(nil, traces), logs))
+}
+
+const runs = `at 2000-01-01T00:00:00Z
+? execute_task | -5s | id=1 mindscope.task_id=task-456 mindscope.team=press mindscope.agent=orchestrator mindscope.task_type=article
+  ? invoke_agent writer | -2s | id=2 mindscope.task_id=task-456 mindscope.team=press mindscope.agent=writer
+`
+
+func TestLiveStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // its clock begins in the year 2000
+		view := live.New(live.Config{})
+		mux := http.NewServeMux()
+		Register(mux, nil, "v0.0.0").Live(view)
+		committed(t, view, runs)
+		go func() {
+			time.Sleep(time.Minute) // nobody beats: the writer goes silent
+			view.Tick()
+			time.Sleep(time.Second)
+			committed(t, view, "execute_task | 0s 61s | id=1")
+			committed(t, view, "invoke_agent writer | 0s 61s | id=2")
+			time.Sleep(time.Second)
+			view.Close()
+		}()
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, Prefix+"/live", nil))
+		var events []string
+		for event := range strings.SplitSeq(w.Body.String(), "\n\n") {
+			if event != "" && (len(events) == 0 || event != events[len(events)-1]) {
+				events = append(events, event)
+			}
+		}
+		golden(t, "watch-tasks", "GET "+Prefix+"/live\n\n"+w.Header().Get("Content-Type")+"\n\n"+strings.Join(events, "\n\n")+"\n")
+	})
+}

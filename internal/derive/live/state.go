@@ -1,0 +1,57 @@
+package live
+
+import (
+	"container/list"
+	"encoding/json"
+	"fmt"
+)
+
+// stateVersion is written into the state; another one can't be read.
+const stateVersion = 1
+
+type state struct {
+	Version int
+	Running []*span
+	Dropped uint64
+}
+
+// Save returns the state as the rows committed so far made it. The store keeps it with the position of its log.
+func (v *View) Save() ([]byte, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s := state{Version: stateVersion, Dropped: v.dropped}
+	for e := v.bySign.Front(); e != nil; e = e.Next() {
+		s.Running = append(s.Running, e.Value.(*span))
+	}
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode state of running tasks: %w", err)
+	}
+	return raw, nil
+}
+
+// Load replaces the state by a saved one. Nobody counts as silent for the time in which the server was not there to
+// hear. Call it before the first row.
+func (v *View) Load(raw []byte) error {
+	var s state
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return fmt.Errorf("decode state of running tasks: %w", err)
+	}
+	if s.Version != stateVersion {
+		return fmt.Errorf("decode state of running tasks: version %d, this release reads %d", s.Version, stateVersion)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.running = map[key]*list.Element{}
+	v.bySign.Init()
+	v.dropped = s.Dropped
+	now := v.cfg.Clock().UnixNano()
+	for _, one := range s.Running {
+		if one == nil || v.running[key{one.Project, one.Trace, one.ID}] != nil {
+			continue
+		}
+		one.Sign = now
+		v.put(one)
+	}
+	return nil
+}
