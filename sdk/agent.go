@@ -19,8 +19,9 @@ type Agent struct {
 func StartAgent(ctx context.Context, name string) (context.Context, *Agent) {
 	a := &Agent{scope: scoped{ctx, *identityOf(ctx)}}
 	a.scope.agent = clean(name)
-	attrs := append(a.scope.fill(1), attribute.String(conv.GenAIOperationName, "invoke_agent"))
-	a.ctx, a.span = startSpan(&a.scope, "invoke_agent "+a.scope.agent, internalSpan, attrs)
+	a.scope.attrs = nil
+	a.ctx, a.span = a.scope.start(&a.scope, "invoke_agent "+a.scope.agent, internalSpan, true,
+		attribute.String(conv.GenAIOperationName, "invoke_agent"))
 	return a.ctx, a
 }
 

@@ -86,10 +86,20 @@ func appendSet(attrs []attribute.KeyValue, key, value string) []attribute.KeyVal
 	return append(attrs, attribute.String(key, value))
 }
 
+// attributes returns those of fill, which an identity from a time without telemetry does not have yet.
+func (id *identity) attributes() []attribute.KeyValue {
+	if id.attrs == nil {
+		made := *id
+		return made.fill(0)
+	}
+	return id.attrs
+}
+
 // with returns the identity's attributes and more of them, in a slice of their own.
-func (id *identity) with(more ...attribute.KeyValue) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, len(id.attrs)+len(more))
-	return append(append(attrs, id.attrs...), more...)
+func (id *identity) with(more []attribute.KeyValue) []attribute.KeyValue {
+	known := id.attributes()
+	attrs := make([]attribute.KeyValue, 0, len(known)+len(more))
+	return append(append(attrs, known...), more...)
 }
 
 func (id *identity) in(ctx context.Context) context.Context {
@@ -158,7 +168,7 @@ func AgentFrom(ctx context.Context) string { return identityOf(ctx).agent }
 // Attributes returns what ctx knows of its work as span attributes: task id and type, team, user, conversation and
 // agent, those of them that are set. The caller must not change the slice's elements.
 func Attributes(ctx context.Context) []attribute.KeyValue {
-	return slices.Clip(identityOf(ctx).attrs)
+	return slices.Clip(identityOf(ctx).attributes())
 }
 
 // WithoutBaggage returns ctx without baggage and without a task, for calls that leave the team. The trace goes on.

@@ -33,10 +33,10 @@ type Usage struct {
 func StartLLM(ctx context.Context, provider, model string) (context.Context, *LLM) {
 	l := &LLM{}
 	model = clean(model)
-	l.ctx, l.span = startSpan(ctx, "chat "+model, clientSpan, identityOf(ctx).with(
+	l.ctx, l.span = identityOf(ctx).start(ctx, "chat "+model, clientSpan, false,
 		attribute.String(conv.GenAIOperationName, "chat"),
 		attribute.String(conv.GenAIProviderName, clean(provider)),
-		attribute.String(conv.GenAIRequestModel, model)))
+		attribute.String(conv.GenAIRequestModel, model))
 	if l.span.IsRecording() {
 		l.started = time.Now()
 	}

@@ -30,8 +30,37 @@ var (
 	clientSpan   = trace.WithSpanKind(trace.SpanKindClient)
 )
 
-func startSpan(ctx context.Context, name string, kind trace.SpanStartOption, attrs []attribute.KeyValue) (context.Context, trace.Span) {
-	return otel.Tracer(ScopeName).Start(ctx, name, kind, trace.WithAttributes(attrs...))
+// standIn is OpenTelemetry's provider until somebody sets one, nil when one was set before this package began.
+var standIn = standInOf(otel.GetTracerProvider())
+
+func standInOf(p trace.TracerProvider) trace.TracerProvider {
+	if fmt.Sprintf("%T", p) == "*global.tracerProvider" {
+		return p
+	}
+	return nil
+}
+
+// start starts a span with the identity's attributes and more. A fresh identity, which no context has yet, keeps its own.
+func (id *identity) start(
+	ctx context.Context, name string, kind trace.SpanStartOption, fresh bool, more ...attribute.KeyValue,
+) (context.Context, trace.Span) {
+	provider := otel.GetTracerProvider()
+	tracer := provider.Tracer(ScopeName)
+	if provider == standIn {
+		// Nobody looks at what would be told; unless somebody does who came into the process from outside.
+		ctx, span := tracer.Start(ctx, name, kind)
+		if span.IsRecording() {
+			span.SetAttributes(id.with(more)...)
+		}
+		return ctx, span
+	}
+	var attrs []attribute.KeyValue
+	if fresh {
+		attrs = append(id.fill(len(more)), more...)
+	} else {
+		attrs = id.with(more)
+	}
+	return tracer.Start(ctx, name, kind, trace.WithAttributes(attrs...))
 }
 
 // work is a span that ends with an outcome.

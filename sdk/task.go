@@ -59,11 +59,12 @@ func StartTask(ctx context.Context, id string, opts ...TaskOption) (context.Cont
 			ident.conversation = clean(o.value)
 		}
 	}
-	attrs := append(ident.fill(2), attribute.String(conv.GenAIOperationName, "invoke_workflow"))
+	more := [2]attribute.KeyValue{attribute.String(conv.GenAIOperationName, "invoke_workflow")}
+	n := 1
 	if ident.taskType != "" {
-		attrs = append(attrs, attribute.String(conv.GenAIWorkflowName, ident.taskType))
+		more[1], n = attribute.String(conv.GenAIWorkflowName, ident.taskType), 2
 	}
-	t.ctx, t.span = startSpan(&t.scope, "execute_task", internalSpan, attrs)
+	t.ctx, t.span = ident.start(&t.scope, "execute_task", internalSpan, true, more[:n]...)
 	// Without a trace there is nothing that the baggage would travel with.
 	if t.span.SpanContext().IsValid() {
 		t.ctx = ident.withBaggage(t.ctx)

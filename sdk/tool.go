@@ -14,14 +14,15 @@ type Tool struct{ work }
 // StartTool begins the call of a tool by the agent of ctx. callID is the model's id of the call, "" when unknown.
 func StartTool(ctx context.Context, name, callID string) (context.Context, *Tool) {
 	name = clean(name)
-	attrs := identityOf(ctx).with(
+	more := []attribute.KeyValue{
 		attribute.String(conv.GenAIOperationName, "execute_tool"),
 		attribute.String(conv.GenAIToolName, name),
-		attribute.String(conv.GenAIToolType, "function"))
-	if callID != "" {
-		attrs = append(attrs, attribute.String(conv.GenAIToolCallID, clean(callID)))
+		attribute.String(conv.GenAIToolType, "function"),
 	}
-	ctx, span := startSpan(ctx, "execute_tool "+name, internalSpan, attrs)
+	if callID != "" {
+		more = append(more, attribute.String(conv.GenAIToolCallID, clean(callID)))
+	}
+	ctx, span := identityOf(ctx).start(ctx, "execute_tool "+name, internalSpan, false, more...)
 	return ctx, &Tool{work{ctx, span}}
 }
 
