@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,6 +104,7 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	a.hello()
+	debug.FreeOSMemory() // what only the start needed; the runtime would give it back in minutes
 	var err error
 	select {
 	case <-ctx.Done():
