@@ -24,7 +24,7 @@ type Config struct {
 	MaxBytes int64
 	// OutOfOrder is how far behind the newest sample an older one is still taken, 30 minutes by default.
 	OutOfOrder time.Duration
-	// MaxExemplars bounds the exemplars kept in memory, 50 000 by default.
+	// MaxExemplars bounds the exemplars kept in memory, 10 000 by default (about 2 MB).
 	MaxExemplars int
 	// StartTimestamps keeps the start time of each sample in the experimental chunk encodings. Stock Prometheus has it
 	// off, and so have we, for equal results; its acceptance tests ask for it.
@@ -41,7 +41,7 @@ type Config struct {
 const (
 	defaultRetention    = 30 * 24 * time.Hour
 	defaultOutOfOrder   = 30 * time.Minute
-	defaultMaxExemplars = 50_000
+	defaultMaxExemplars = 10_000
 	// headChunksBuffer is a quarter of Prometheus' own; agents make few series.
 	headChunksBuffer = 1 << 20
 	// stripes is what the map of series begins with; Prometheus' 16 384 cost 4 MB before the first sample.
