@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
@@ -40,7 +41,8 @@ type encoder struct {
 	key     []byte // of the project's payloads
 	redact  func(string) (string, bool)
 	cuts    []cut
-	seen    map[string]struct{}
+	names   map[string]*nameFacts
+	row     uint64 // number of the row at hand
 	types   []byte
 	special []special
 	buf     []byte
@@ -62,7 +64,7 @@ func (e *encoder) encode(r *store.Row) (encoded, error) {
 	if service >= 0 {
 		out.add(colService, r.Fields[service].Value.Text())
 		out.streams = 2
-		e.seen[colService] = struct{}{}
+		e.name(colService)
 	}
 	out.add(colID, idColumn(r.ID))
 	for i, f := range r.Fields {
@@ -92,12 +94,34 @@ func serviceOf(r *store.Row) int {
 }
 
 func (e *encoder) reset() {
-	if e.seen == nil {
-		e.seen = map[string]struct{}{}
+	if e.names == nil || len(e.names) > maxNames {
+		e.names = map[string]*nameFacts{}
 	}
-	clear(e.seen)
+	e.row++
 	e.types, e.special, e.inline = e.types[:0], e.special[:0], 0
 	e.invalid = false
+}
+
+// nameFacts is what an encoder knows of a field's name.
+type nameFacts struct {
+	column  bool
+	implied store.Type
+	row     uint64 // the last one that has it
+}
+
+// maxNames bounds the names an encoder remembers, between rows.
+const maxNames = 10_000
+
+// name tells what is known of a name, and whether the row at hand has had it.
+func (e *encoder) name(text string) (f *nameFacts, repeated bool) {
+	f = e.names[text]
+	if f == nil {
+		f = &nameFacts{column: columnName(text), implied: impliedType(text)}
+		e.names[strings.Clone(text)] = f
+	}
+	repeated = f.row == e.row
+	f.row = e.row
+	return f, repeated
 }
 
 func (o *encoded) add(name, value string) {
@@ -107,15 +131,14 @@ func (o *encoded) add(name, value string) {
 func (e *encoder) field(out *encoded, f store.Field) {
 	t, text := f.Value.Type(), f.Value.Text()
 	if e.apart(f.Name, text) {
-		e.seen[f.Name] = struct{}{} // its repeats must stay behind it
+		e.name(f.Name) // its repeats must stay behind it
 		e.special = append(e.special, e.keepApart(out, f.Name, t, exactText(f.Value)))
 		return
 	}
-	_, repeated := e.seen[f.Name]
-	e.seen[f.Name] = struct{}{}
+	name, repeated := e.name(f.Name)
 	valid := utf8.ValidString(text)
 	e.invalid = e.invalid || !valid
-	if repeated || !columnName(f.Name) || len(out.fields) >= maxColumns {
+	if repeated || !name.column || len(out.fields) >= maxColumns {
 		e.special = append(e.special, special{f.Name, modeWhole, t, exactText(f.Value)})
 		return
 	}
@@ -123,13 +146,13 @@ func (e *encoder) field(out *encoded, f store.Field) {
 		e.tag(typeLetters[t]-'a'+'A', f.Name)
 		return
 	}
-	if t != impliedType(f.Name) {
+	if t != name.implied {
 		e.tag(typeLetters[t], f.Name)
 	}
 	out.add(f.Name, text)
 	e.inline += len(text)
 	// What the name says is a number must be one for the engine's arithmetic to be right, and what looks like one too.
-	odd := t != store.TypeInt && impliedType(f.Name) == store.TypeInt || !canBeNumber(t) && looksLikeNumber(text)
+	odd := t != store.TypeInt && name.implied == store.TypeInt || !canBeNumber(t) && looksLikeNumber(text)
 	if odd || !valid || !comesBack(text) || t == store.TypeDouble && !plainDouble(f.Value, text) {
 		e.special = append(e.special, special{f.Name, modeExact, t, exactText(f.Value)})
 	}

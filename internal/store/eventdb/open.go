@@ -143,6 +143,7 @@ type DB struct {
 	traces   *traceIndex
 	known    *knownPayloads
 	keys     *payloadKeys
+	columns  sync.Pool // of *encoder
 
 	deletions *deletions
 	doomed    *doomedPayloads

@@ -217,7 +217,15 @@ func (b *batch) keep(ok func(i int) bool) {
 
 // encode fills the batch's columns and payloads, and the index rows of new traces.
 func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) error {
-	e := &encoder{key: db.keys.of(p), redact: db.cfg.Redact}
+	e, ok := db.columns.Get().(*encoder)
+	if !ok {
+		e = &encoder{}
+	}
+	defer func() {
+		clear(e.special[:cap(e.special)]) // it must keep no request alive
+		db.columns.Put(e)
+	}()
+	e.key, e.redact = db.keys.of(p), db.cfg.Redact
 	dropped := map[int]bool{}
 	for i := range b.rows {
 		r := &b.rows[i]
