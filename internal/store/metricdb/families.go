@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -74,7 +75,10 @@ func (f *families) note(series, family string, m metadata.Metadata) {
 			return
 		}
 	}
-	f.put(family, Family{Type: string(m.Type), Help: cut(m.Help, maxHelp), Unit: m.Unit})
+	// The texts of a scrape are of a buffer that the next one overwrites.
+	f.put(strings.Clone(family), Family{
+		Type: strings.Clone(string(m.Type)), Help: strings.Clone(cut(m.Help, maxHelp)), Unit: strings.Clone(m.Unit),
+	})
 }
 
 func sameHelp(kept, sent string) bool { return kept == cut(sent, maxHelp) }
