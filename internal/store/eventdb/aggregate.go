@@ -55,7 +55,7 @@ func neededBy(q store.Aggregate) []string {
 func (db *DB) eachRow(ctx context.Context, pl *plan, fields []string) iter.Seq2[*store.Row, error] {
 	return func(yield func(*store.Row, error) bool) {
 		yield = once(yield)
-		err := db.windows(ctx, pl, fields, store.Unordered, func(rows []*found) (bool, error) {
+		err := db.windows(ctx, pl, fields, func(rows []*found) (bool, error) {
 			return db.deliver(ctx, pl, rows, fields, yield)
 		})
 		if err != nil {

@@ -113,7 +113,7 @@ func (db *DB) deleteEvents(ctx context.Context, tenant logstorage.TenantID, t *t
 // findDoomed collects the ids of the rows in scope and what they refer to, older revisions included.
 func (db *DB) findDoomed(ctx context.Context, pl *plan) (*doomed, error) {
 	d := newDoomed()
-	err := db.windows(ctx, pl, nil, store.Unordered, func(rows []*found) (bool, error) {
+	err := db.windows(ctx, pl, nil, func(rows []*found) (bool, error) {
 		for _, r := range rows {
 			d.ids = append(d.ids, r.row.ID)
 			if trace := r.row.Text(store.FieldTraceID); trace != "" && pl.kind == store.KindSpan {
@@ -132,7 +132,7 @@ func (db *DB) findDoomed(ctx context.Context, pl *plan) (*doomed, error) {
 	for ids := range slices.Chunk(d.ids, idsPerQuery) {
 		old := *pl
 		old.at, old.match, old.revised, old.query = signal.AllTime(), nil, false, ofKind(pl.kind)+" "+fieldIn(colID, idColumns(ids))
-		err := db.windows(ctx, &old, nil, store.Unordered, func(rows []*found) (bool, error) {
+		err := db.windows(ctx, &old, nil, func(rows []*found) (bool, error) {
 			for _, r := range rows {
 				if err := db.addRefs(ctx, pl.tenant, r, d.payloads); err != nil {
 					return false, err
@@ -272,7 +272,7 @@ func (db *DB) unused(ctx context.Context, t logstorage.TenantID, hashes []string
 	used := map[stored]struct{}{}
 	pl := &plan{tenant: t, at: at, exact: true}
 	pl.query = "(" + quote(colSpecial) + ":contains_any(" + quoteAll(hashes) + ") or " + specialNamed(colSpecial) + ")"
-	err := db.windows(ctx, pl, nil, store.Unordered, func(rows []*found) (bool, error) {
+	err := db.windows(ctx, pl, nil, func(rows []*found) (bool, error) {
 		for _, r := range rows {
 			if err := db.addRefs(ctx, t, r, used); err != nil {
 				return false, err

@@ -19,8 +19,17 @@ func (db *DB) FieldNames(ctx context.Context, p signal.Project, s store.Scope) (
 	if err != nil || pl == nil {
 		return nil, err
 	}
+	if pl.pure() {
+		counts, ok, err := db.namesInEngine(ctx, pl)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			return store.SortCounts(counts, 0), nil
+		}
+	}
 	counts := map[string]uint64{}
-	err = db.windows(ctx, pl, nil, store.Unordered, func(rows []*found) (bool, error) {
+	err = db.windows(ctx, pl, nil, func(rows []*found) (bool, error) {
 		for _, r := range rows {
 			countNames(counts, r)
 		}

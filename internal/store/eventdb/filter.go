@@ -329,16 +329,3 @@ func specialNamed(name string) string {
 	}
 	return quote(colSpecial) + ":" + quote(name)
 }
-
-// specialHeld finds rows whose special values include one of this name that is itself there, not in a payload; and maybe
-// others.
-func specialHeld(name string) string {
-	if !utf8.ValidString(name) || name == "" {
-		return fieldHas(colSpecial)
-	}
-	held := make([]string, 0, 2)
-	for _, mode := range []byte{modeWhole, modeExact} {
-		held = append(held, quote(colSpecial)+":"+quote(name+"\x00"+string(mode))+"*")
-	}
-	return "(" + strings.Join(held, " or ") + ")"
-}

@@ -34,7 +34,7 @@ type pace struct {
 }
 
 // newPace returns the pace of a question. limit 0 means that every row may be asked for.
-func (db *DB) newPace(pl *plan, order store.Order, limit int) *pace {
+func (db *DB) newPace(order store.Order, limit int) *pace {
 	pc := &pace{order: order, size: longWindow, rows: windowRows, now: db.cfg.Clock().UnixNano(), limit: limit > 0}
 	switch {
 	case limit > 0:

@@ -77,13 +77,12 @@ func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan,
 	var special strings.Builder
 	special.WriteString(touches(push.touched))
 	for _, t := range push.texts {
-		// The field has a special value that is no payload, or is a payload with the words in it, or was split and has them
-		// in what stayed in the row.
+		// The words are among the special values themselves, or in a payload that one of them names.
 		users, err := db.payloadUsers(ctx, pl, t)
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&special, " or %s or ((%s or %s:%s) (%s))", specialHeld(t.Field), users, quote(colSpecial), searchText(t), specialNamed(t.Field))
+		fmt.Fprintf(&special, " or (%s (%s:%s or %s))", specialNamed(t.Field), quote(colSpecial), searchText(t), users)
 	}
 	for _, t := range push.anywhere {
 		users, err := db.payloadUsers(ctx, pl, t)

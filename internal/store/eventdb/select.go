@@ -43,7 +43,7 @@ func (db *DB) Select(ctx context.Context, p signal.Project, q store.Select) iter
 			return
 		}
 		left := cmp.Or(q.Limit, -1)
-		err = db.paced(ctx, pl, q.Fields, db.newPace(pl, q.Order, q.Limit), func(rows []*found) (bool, error) {
+		err = db.paced(ctx, pl, q.Fields, db.newPace(q.Order, q.Limit), func(rows []*found) (bool, error) {
 			if left >= 0 {
 				rows = rows[:min(left, len(rows))]
 				left -= len(rows)
@@ -115,11 +115,12 @@ func wantedSet(fields []string) map[string]bool {
 	return set
 }
 
-// windows calls f with the rows in scope, window by window, until it returns false. Within a window they are in order.
-func (db *DB) windows(ctx context.Context, pl *plan, fields []string, order store.Order, f func([]*found) (bool, error)) error {
-	return db.paced(ctx, pl, fields, db.newPace(pl, order, 0), f)
+// windows calls f with the rows in scope, window by window, until it returns false.
+func (db *DB) windows(ctx context.Context, pl *plan, fields []string, f func([]*found) (bool, error)) error {
+	return db.paced(ctx, pl, fields, db.newPace(store.Unordered, 0), f)
 }
 
+// paced does the same at a pace, in its order.
 func (db *DB) paced(ctx context.Context, pl *plan, fields []string, pc *pace, f func([]*found) (bool, error)) error {
 	rest, ok := clip(pl.at)
 	for first := true; ok; first = false {

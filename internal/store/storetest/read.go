@@ -277,7 +277,7 @@ func (s *suite) payloads(t *testing.T) {
 	turns := make([]store.Row, 0, 5)
 	conversation := `[{"role":"system","content":"` + system + `"}]`
 	for i := range 5 {
-		conversation = strings.TrimSuffix(conversation, "]") + fmt.Sprintf(`,{"role":"user","content":"turn %d %s"}]`, i, strings.Repeat("again ", 200))
+		conversation = strings.TrimSuffix(conversation, "]") + fmt.Sprintf(`,{"role":"user","content":"turn %d %s"}, "Word%d is short"]`, i, strings.Repeat("again ", 200), i)
 		turns = append(turns, row(store.KindSpan, fmt.Sprint(i), base+int64(i)*int64(8*time.Hour), // over midnights
 			text("attr.gen_ai.input.messages", conversation), text("attr.system", system), field("attr.list", store.SliceJSON(conversation))))
 	}
@@ -289,7 +289,12 @@ func (s *suite) payloads(t *testing.T) {
 		if err != nil || got.Body != system || got.MediaType != store.MediaTypeOf(system) {
 			t.Errorf("payload: %+v, %v", got, err)
 		}
-		b.same("rows by a payload's words", []string{"3", "4"}, b.ids(matching(store.KindSpan, store.Text{Words: "TURN 3", Phrase: true})))
+		for _, f := range []string{"", "attr.gen_ai.input.messages", "attr.list"} {
+			for _, words := range []string{"TURN 3", "word3 is", `"}, "Word3`} {
+				b.same("rows by "+words, []string{"3", "4"}, b.ids(matching(store.KindSpan, store.Text{Field: f, Words: words, Phrase: true})))
+			}
+			b.same("rows by words of none", []string{}, b.ids(matching(store.KindSpan, store.Text{Field: f, Words: "word9 is", Phrase: true})))
+		}
 	}
 	check()
 	for _, hash := range []string{"", "00", "no such hash", strings.Repeat("0", 32)} {
