@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -86,7 +87,11 @@ func readSheet(dir fs.FS, name string) (sheet, error) {
 
 // section writes the table of one benchmark.
 func (s sheet) section(dir fs.FS, figures string) (string, error) {
+	head := fmt.Sprintf("## %s\n\n%s\n", s.Title, strings.TrimSpace(s.How))
 	raw, err := fs.ReadFile(dir, figures)
+	if errors.Is(err, fs.ErrNotExist) {
+		return head + "\nNo figures are kept yet.\n", nil
+	}
 	if err != nil {
 		return "", fmt.Errorf("read figures: %w", err)
 	}
@@ -95,7 +100,7 @@ func (s sheet) section(dir fs.FS, figures string) (string, error) {
 		return "", fmt.Errorf("read figures %s: %w", figures, err)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "## %s\n\n%s\n", s.Title, strings.TrimSpace(s.How))
+	b.WriteString(head)
 	if machine, ok := values["machine"].(string); ok {
 		fmt.Fprintf(&b, "\nMachine: %s.\n", machine)
 	}

@@ -15,6 +15,7 @@ func TestPage(t *testing.T) {
 			{key: rows_s, what: rows, unit: rows/s, at_least: 1000},
 			{key: ratio, what: beside the peer, unit: "×", at_most: 3},
 			{key: cpu_s, what: all CPU, unit: s}]}`)},
+		"c.yaml": {Data: []byte(`{title: Third, order: 3, how: Not at all., rows: [{key: n}]}`)},
 		"a.json": {Data: []byte(`{"n": -1200}`)},
 		"a.yaml": {Data: []byte(`{title: First, order: 1, how: Somehow., rows: [{key: n, what: number, at_most: 0}]}`)},
 	}
@@ -42,6 +43,12 @@ Machine: x.
 | rows (` + "`rows_s`" + `) | 1 234 567.5 rows/s | ≥ 1 000 rows/s | met |
 | beside the peer (` + "`ratio`" + `) | 3.1× | ≤ 3× | **not met** |
 | all CPU (` + "`cpu_s`" + `) | 2 s |  |  |
+
+## Third
+
+Not at all.
+
+No figures are kept yet.
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -51,10 +58,7 @@ Machine: x.
 func TestPageOfWrongSheets(t *testing.T) {
 	f := func(figures, sheet, want string) {
 		t.Helper()
-		dir := fstest.MapFS{"a.yaml": {Data: []byte(sheet)}}
-		if figures != "" {
-			dir["a.json"] = &fstest.MapFile{Data: []byte(figures)}
-		}
+		dir := fstest.MapFS{"a.yaml": {Data: []byte(sheet)}, "a.json": {Data: []byte(figures)}}
 		if _, err := page(dir); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want an error with %q", sheet, err, want)
 		}
@@ -63,5 +67,4 @@ func TestPageOfWrongSheets(t *testing.T) {
 	f(`{"a": "text"}`, `{rows: [{key: a}]}`, `has no number "a"`)
 	f(`{}`, `{colour: red}`, "colour")
 	f(`[]`, `{}`, "read figures a.json")
-	f("", `{}`, "a.json")
 }
