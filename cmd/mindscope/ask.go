@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -40,6 +41,13 @@ func explain(err error) error {
 		return askError{err, "start one with `mindscope serve`, or name it with --server or MINDSCOPE_SERVER", exitUnreachable}
 	case errors.Is(err, client.ErrNotFound):
 		return askError{err, "`mindscope tasks` lists the tasks there are", exitNotFound}
+	}
+	refused, ok := errors.AsType[*client.RefusedError](err)
+	switch {
+	case ok && refused.Status == http.StatusBadRequest:
+		return usageError{err}
+	case ok && refused.Ambiguous:
+		return askError{err, "name the team with --team", exitUsage}
 	}
 	return err
 }

@@ -15,8 +15,11 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
 	"github.com/mindscope/mindscope/internal/config"
+	"github.com/mindscope/mindscope/internal/query/teamtest"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files")
@@ -53,7 +56,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "send": send, "reload": reload, "bill": bill},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "send": send, "reload": reload, "bill": bill, "tell": tell},
 	})
 }
 
@@ -101,6 +104,24 @@ func bill(ts *testscript.TestScript, _ bool, args []string) {
 	text := "\ufeffDate,Model,Amount\n$TODAY,alpha-1,$0.0060\n$TODAY,ALPHA-1,0.004\n$TODAYT00:00:00Z,gamma,0.5\n$TODAY,omega,3\n"
 	text = strings.ReplaceAll(text, "$TODAY", ts.Getenv("TODAY"))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// tell posts a scenario (see query/teamtest) to the server's OTLP port.
+func tell(ts *testscript.TestScript, _ bool, args []string) {
+	traces, logs, err := teamtest.Parse(ts.ReadFile(args[0]))
+	ts.Check(err)
+	spans, err := ptraceotlp.NewExportRequestFromTraces(traces).MarshalProto()
+	ts.Check(err)
+	records, err := plogotlp.NewExportRequestFromLogs(logs).MarshalProto()
+	ts.Check(err)
+	for path, body := range map[string][]byte{"/v1/traces": spans, "/v1/logs": records} {
+		resp, err := http.Post("http://"+ts.Getenv("OTLPHTTP")+path, "application/x-protobuf", bytes.NewReader(body))
+		ts.Check(err)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			ts.Fatalf("send to %s: %s", path, resp.Status)
+		}
+	}
 }
 
 func TestExitCodes(t *testing.T) {

@@ -21,6 +21,18 @@ var (
 	ErrUnreachable = errors.New("no server answers")
 )
 
+// RefusedError is a request that the server does not answer as it was put.
+type RefusedError struct {
+	// Status is the HTTP status: 400 for what can't be understood, 409 for an id that names several things.
+	Status int
+	// Detail is the server's sentence.
+	Detail string
+	// Ambiguous: the id names tasks of several teams.
+	Ambiguous bool
+}
+
+func (e *RefusedError) Error() string { return e.Detail }
+
 // maxAnswer bounds an answer; the server pages everything that could be larger.
 const maxAnswer = 256 << 20
 
@@ -79,7 +91,9 @@ func refusal(status int, body []byte) error {
 	if json.Unmarshal(body, &p) != nil || p.Detail == "" {
 		return fmt.Errorf("the server answered status %d", status)
 	}
+	ambiguous := false
 	for _, e := range p.Errors {
+		ambiguous = ambiguous || status == http.StatusConflict && e.Location == "query.team"
 		if status != http.StatusConflict && e.Message != "" {
 			p.Detail += ": " + strings.TrimPrefix(e.Location, "query.") + " " + e.Message
 		}
@@ -87,7 +101,7 @@ func refusal(status int, body []byte) error {
 	if status == http.StatusNotFound {
 		return fmt.Errorf("%s%w", strings.TrimSuffix(p.Detail, ErrNotFound.Error()), ErrNotFound)
 	}
-	return errors.New(p.Detail)
+	return &RefusedError{Status: status, Detail: p.Detail, Ambiguous: ambiguous}
 }
 
 // Tasks lists tasks.
