@@ -27,6 +27,7 @@ type serveCmd struct {
 	StoreNodes       *string `name:"store.nodes" help:"Storage nodes that hold the rows in place of the data folder (docs/storage-nodes.md)." placeholder:"HOST:PORT,…"`
 	PayloadNodes     *string `name:"store.payload-nodes" help:"Storage nodes that hold the payloads; those of --store.nodes." placeholder:"HOST:PORT,…"`
 	NodeAccount      *string `name:"store.node-account" help:"Number that tells servers apart which share storage nodes; 0." placeholder:"N"`
+	WALSync          *string `name:"wal.sync" help:"When telemetry is acknowledged: always (on disk) or interval (forced to disk once a second); always." placeholder:"WHEN"`
 	MetricsRetention *string `name:"metrics.retention" help:"How long metrics are kept; 30d." placeholder:"30d"`
 	MetricsMaxMiB    *string `name:"metrics.max-mib" help:"Disk that metrics may take in MiB; 0, no bound." placeholder:"N"`
 	PrometheusFile   *string `name:"metrics.prometheus-file" help:"A prometheus.yml whose targets are scraped." placeholder:"FILE"`
@@ -66,6 +67,7 @@ func (c *serveCmd) flags() map[string]string {
 		"data": c.Data, "retention": c.Retention, "payload_retention": c.PayloadRetention,
 		"store.max_disk_mib": c.StoreMaxDiskMiB, "store.min_free_mib": c.StoreMinFreeMiB,
 		"store.nodes": c.StoreNodes, "store.payload_nodes": c.PayloadNodes, "store.node_account": c.NodeAccount,
+		"wal.sync":          c.WALSync,
 		"metrics.retention": c.MetricsRetention, "metrics.max_mib": c.MetricsMaxMiB, "metrics.prometheus_file": c.PrometheusFile,
 		"alertmanager.file": c.AlertmanagerFile, "web.external_url": c.ExternalURL,
 		"prices": c.Prices, "capture": c.Capture, "redact.groups": c.RedactGroups,

@@ -20,6 +20,7 @@ func (a *App) openStore(observer store.Observer) (store.Events, error) {
 		Retention: a.cfg.Retention, PayloadRetention: a.cfg.PayloadRetention,
 		MaxDiskBytes: int64(a.cfg.Store.MaxDiskMiB) << 20, MinFreeBytes: int64(a.cfg.Store.MinFreeMiB) << 20,
 		Nodes: a.cfg.Store.Nodes, PayloadNodes: a.cfg.Store.PayloadNodes, NodeAccount: uint32(a.cfg.Store.NodeAccount),
+		Sync:   eventdb.Sync(a.cfg.Store.Sync),
 		Logger: a.log.With("component", "eventdb"), Observer: observer, Redact: a.redactor.Text,
 	})
 	if err != nil {
@@ -35,10 +36,20 @@ func (a *App) openStore(observer store.Observer) (store.Events, error) {
 }
 
 func (a *App) observeStore(events store.Events) {
+	a.observeLog(events)
 	a.metrics.Store(func() (self.StoreFigures, error) {
 		st, err := events.Stats(context.Background())
 		return self.StoreFigures{Rows: st.Rows, Bytes: st.Bytes, Evicted: st.Evicted, ReadOnly: st.ReadOnly}, err
 	})
+}
+
+// observeLog adds the figures of the store's log.
+func (a *App) observeLog(events store.Events) {
+	db, ok := events.(*eventdb.DB)
+	if !ok {
+		return
+	}
+	a.metrics.Log(func() self.LogFigures { return self.LogFigures(db.Log()) })
 }
 
 // points returns what takes metrics.

@@ -33,6 +33,7 @@ func flags() []string {
 	return []string{
 		"listen", "otlp.grpc", "otlp.http", "otlp.max_message_mib", "data", "memory", "retention", "payload_retention",
 		"store.max_disk_mib", "store.min_free_mib", "store.nodes", "store.payload_nodes", "store.node_account",
+		"wal.sync",
 		"metrics.enabled", "metrics.retention", "metrics.max_mib", "metrics.prometheus_file", "rules.enabled",
 		"alertmanager.enabled", "alertmanager.file", "web.external_url", "prices", "capture", "redact.groups",
 		"log.level", "log.format",
@@ -54,6 +55,7 @@ func docs() map[string]string {
 		"store.nodes":                "storage nodes, host:port each, that hold the rows in place of the folder ([storage-nodes.md](storage-nodes.md))",
 		"store.payload_nodes":        "storage nodes that hold the contents; empty is those of `store.nodes`",
 		"store.node_account":         "number that tells servers apart which share storage nodes",
+		"wal.sync":                   "when telemetry is acknowledged: `always` when it is on disk; `interval` when the operating system has it, which writes it once a second: up to a second is lost when the machine stops, nothing when only the server does",
 		"prices":                     "YAML file with prices of your own, which go before the built-in ones",
 		"redact.mode":                "what becomes of a secret: mask, drop or hmac",
 		"redact.key":                 "key of hmac, at least 16 bytes",

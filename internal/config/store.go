@@ -17,9 +17,12 @@ type Store struct {
 	// payloads, the same ones when empty. NodeAccount tells servers apart that share nodes.
 	Nodes, PayloadNodes []string
 	NodeAccount         int
+	// Sync says when telemetry is acknowledged: "always" when the disk has it, "interval" when the operating system has
+	// it, which forces it to disk once a second.
+	Sync string
 }
 
-func defaultStore() Store { return Store{MinFreeMiB: 100} }
+func defaultStore() Store { return Store{MinFreeMiB: 100, Sync: "always"} }
 
 // minBudget is less than a day of a small team needs.
 const minBudget = 64
@@ -49,6 +52,14 @@ func storeSettings() []setting {
 				return rule(c.Store.NodeAccount >= 0 && c.Store.NodeAccount < maxAccount, "0 to "+strconv.Itoa(maxAccount-1))
 			},
 			text: func(c *Config) string { return strconv.Itoa(c.Store.NodeAccount) },
+		},
+		{
+			key: "wal.sync",
+			set: func(c *Config, s string) error { c.Store.Sync = s; return nil },
+			check: func(c *Config) string {
+				return rule(c.Store.Sync == "always" || c.Store.Sync == "interval", "always or interval")
+			},
+			text: func(c *Config) string { return c.Store.Sync },
 		},
 	}
 }

@@ -1,0 +1,190 @@
+package eventdb
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// counter counts rows by their id, in the order in which it saw them.
+type counter struct {
+	mu    sync.Mutex
+	Seen  map[string]int
+	Order []string
+	rows  []store.Row // of this life
+}
+
+func (c *counter) Committed(_ signal.Project, rows []store.Row) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.Seen == nil {
+		c.Seen = map[string]int{}
+	}
+	for _, r := range rows {
+		c.Seen[r.ID]++
+		c.Order = append(c.Order, r.ID)
+		c.rows = append(c.rows, *r.Clone())
+	}
+}
+
+func (c *counter) Save() ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return json.Marshal(c)
+}
+
+func (c *counter) Load(state []byte) error { return json.Unmarshal(state, c) }
+
+func TestObserverGetsWhatItsStateLacks(t *testing.T) {
+	dir := t.TempDir()
+	first := &counter{}
+	db := unflushed(t, dir, Config{Observer: first})
+	prompt := field("attr.prompt", store.String("["+strings.Repeat(`{"role":"user","content":"`+strings.Repeat("hello ", 200)+`"},`, 3)+`{}]`))
+	before, after := span("t", "1", base), span("t", "2", base+1, prompt, field("attr.n", store.Double(1.10)))
+	add(t, db, before)
+	if err := db.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	add(t, db, after)
+	add(t, db, before, after) // repeats
+	second := &counter{}
+	to := crashed(t, dir)
+	again := unflushed(t, to, Config{Observer: second})
+	if diff := cmp.Diff(first.Order, second.Order); diff != "" {
+		t.Errorf("order (-before +after the crash):\n%s", diff)
+	}
+	sameRows(t, second.rows, []store.Row{after}) // whole, with its prompt, and only what the state lacked
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+	third := &counter{}
+	_ = unflushed(t, to, Config{Observer: third})
+	if diff := cmp.Diff(first.Order, third.Order); diff != "" || len(third.rows) > 0 {
+		t.Errorf("after a clean stop %d rows came again:\n%s", len(third.rows), diff)
+	}
+}
+
+// TestCountersSurviveKill9 kills a writing process at random moments. In the end every acknowledged row is stored and
+// counted, and none twice.
+func TestCountersSurviveKill9(t *testing.T) {
+	if dir := os.Getenv("EVENTDB_KILLED_DIR"); dir != "" {
+		writeUntilKilled(t, dir, os.Getenv("EVENTDB_KILLED_ROUND"))
+		return
+	}
+	dir := t.TempDir()
+	rounds := 6
+	acked := map[string]bool{}
+	for round := range rounds {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCountersSurviveKill9$")
+		cmd.Env = append(os.Environ(), "EVENTDB_KILLED_DIR="+dir, fmt.Sprintf("EVENTDB_KILLED_ROUND=%d", round))
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines, life := bufio.NewScanner(out), time.Time{}
+		for lines.Scan() {
+			id, ok := strings.CutPrefix(lines.Text(), "acked ")
+			if !ok {
+				continue
+			}
+			acked[id] = true
+			if life.IsZero() {
+				life = time.Now().Add(time.Duration(rand.IntN(700)) * time.Millisecond)
+			}
+			if time.Now().After(life) {
+				_ = cmd.Process.Kill() // what it wrote into the pipe before is still read
+			}
+		}
+		if err := cmd.Wait(); err == nil {
+			t.Fatal("the writer ended by itself")
+		}
+	}
+	c := &counter{}
+	db := openWith(t, dir, Config{Observer: c})
+	if err := db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	stored := map[string]int{}
+	for _, r := range selectAll(t, db, store.Select{}) {
+		stored[r.ID]++
+	}
+	if len(acked) < rounds {
+		t.Fatalf("only %d rows were acknowledged", len(acked))
+	}
+	for id := range acked {
+		if stored[id] != 1 || c.Seen[id] != 1 {
+			t.Errorf("acknowledged row %s: stored %d times, counted %d times", id, stored[id], c.Seen[id])
+		}
+	}
+	for id, n := range c.Seen {
+		if n != 1 || stored[id] != 1 {
+			t.Errorf("row %s: stored %d times, counted %d times", id, stored[id], n)
+		}
+	}
+	t.Logf("%d acknowledged, %d stored, %d counted", len(acked), len(stored), len(c.Seen))
+}
+
+// writeUntilKilled writes rows from several goroutines, one in five of them twice, with frequent checkpoints.
+func writeUntilKilled(t *testing.T, dir, round string) {
+	db, err := Open(dir, Config{Retention: century / 2, Observer: &counter{}, CheckpointEvery: 60 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out sync.Mutex
+	var wg sync.WaitGroup
+	for w := range 4 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				id := fmt.Sprintf("%s-%d-%d", round, w, i)
+				r := span("t"+round, id, base+int64(i))
+				for range 1 + i%5/4 {
+					if _, err := db.Write(context.Background(), signal.DefaultProject, []store.Row{r}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				out.Lock()
+				fmt.Println("acked " + r.ID)
+				out.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestObserverSeesTheOrderOfTheLog writes from many goroutines and compares the Observer's order with the log's.
+func TestObserverSeesTheOrderOfTheLog(t *testing.T) {
+	dir := t.TempDir()
+	live, replayed := &counter{}, &counter{}
+	db := unflushed(t, dir, Config{Observer: live})
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for i := range 20 {
+				add(t, db, span("t", fmt.Sprintf("%d-%d", w, i), base+int64(i)))
+			}
+		})
+	}
+	wg.Wait()
+	_ = unflushed(t, crashed(t, dir), Config{Observer: replayed})
+	if !slices.Equal(live.Order, replayed.Order) || len(live.Order) != 160 {
+		t.Errorf("%d rows live, %d replayed, in another order", len(live.Order), len(replayed.Order))
+	}
+}
