@@ -57,12 +57,14 @@ generate: ## write what is generated: names from conv/registry.yaml, the API's d
 	@$(GO) run ./test/benchreport doc
 
 # Each bench-NAME writes bench/NAME.json; bench/NAME.yaml says what the figures mean and must reach.
-.PHONY: bench bench-server bench-sdk bench-store
-bench: bench-server bench-sdk bench-store ## measure, and write docs/performance.md (SIZE=small for a quick look)
+.PHONY: bench bench-server bench-sdk bench-store bench-enrich
+bench: bench-server bench-sdk bench-store bench-enrich ## measure, and write docs/performance.md (SIZE=small for a quick look)
 	@$(GO) run ./test/benchreport doc
 	@cat docs/performance.md
 bench-server: build
 	$(GO) run ./test/benchreport server -bin bin/mindscope -o bench/server.json
+bench-enrich:
+	$(GO) run ./test/benchreport enrich -o bench/enrich.json
 bench-sdk:
 	cd sdk && $(GO) run ./internal/benchreport -o ../bench/sdk.json
 bench-store:

@@ -2,6 +2,7 @@
 // all benchmarks. `make bench` runs it.
 //
 //	benchreport server -bin bin/mindscope -o bench/server.json
+//	benchreport enrich -o bench/enrich.json
 //	benchreport doc -dir bench -o docs/performance.md
 package main
 
@@ -21,7 +22,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: server or doc")
+		return errors.New("say what to do: server, enrich or doc")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	switch args[0] {
@@ -33,6 +34,13 @@ func run(args []string) error {
 			return err
 		}
 		return server(*bin, *runs, *out)
+	case "enrich":
+		runs := flags.Int("runs", 5, "how often each figure is measured")
+		out := flags.String("o", "bench/enrich.json", "file for the figures")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return enrich(*runs, *out)
 	case "doc":
 		dir := flags.String("dir", "bench", "folder of the figures and of what they mean")
 		out := flags.String("o", "docs/performance.md", "the page")
@@ -48,6 +56,6 @@ func run(args []string) error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("%q is nothing that can be done: server or doc", args[0])
+		return fmt.Errorf("%q is nothing that can be done: server, enrich or doc", args[0])
 	}
 }
