@@ -60,8 +60,10 @@ func (s *Sink) Redactor() *Redactor { return s.r }
 func (s *Sink) Traces(ctx context.Context, p signal.Project, td ptrace.Traces) (signal.Rejected, error) {
 	for _, rs := range td.ResourceSpans().All() {
 		s.r.attributes(rs.Resource().Attributes())
+		change(s.r, rs.SchemaUrl(), rs.SetSchemaUrl)
 		for _, ss := range rs.ScopeSpans().All() {
-			s.r.attributes(ss.Scope().Attributes())
+			s.r.scope(ss.Scope())
+			change(s.r, ss.SchemaUrl(), ss.SetSchemaUrl)
 			for _, span := range ss.Spans().All() {
 				s.r.span(span)
 				s.attributes(span.Attributes())
@@ -69,6 +71,12 @@ func (s *Sink) Traces(ctx context.Context, p signal.Project, td ptrace.Traces) (
 		}
 	}
 	return s.next.Traces(ctx, p, td)
+}
+
+func (r *Redactor) scope(s pcommon.InstrumentationScope) {
+	change(r, s.Name(), s.SetName)
+	change(r, s.Version(), s.SetVersion)
+	r.attributes(s.Attributes())
 }
 
 func (r *Redactor) span(span ptrace.Span) {
@@ -88,14 +96,17 @@ func (r *Redactor) span(span ptrace.Span) {
 func (s *Sink) Logs(ctx context.Context, p signal.Project, ld plog.Logs) (signal.Rejected, error) {
 	for _, rl := range ld.ResourceLogs().All() {
 		s.r.attributes(rl.Resource().Attributes())
+		change(s.r, rl.SchemaUrl(), rl.SetSchemaUrl)
 		for _, sl := range rl.ScopeLogs().All() {
-			s.r.attributes(sl.Scope().Attributes())
+			s.r.scope(sl.Scope())
+			change(s.r, sl.SchemaUrl(), sl.SetSchemaUrl)
 			for _, rec := range sl.LogRecords().All() {
 				if !s.leaves("", rec.Body()) {
 					s.r.value(rec.Body())
 				}
 				s.attributes(rec.Attributes())
 				change(s.r, rec.EventName(), rec.SetEventName)
+				change(s.r, rec.SeverityText(), rec.SetSeverityText)
 			}
 		}
 	}
@@ -106,9 +117,14 @@ func (s *Sink) Logs(ctx context.Context, p signal.Project, ld plog.Logs) (signal
 func (s *Sink) Metrics(ctx context.Context, p signal.Project, md pmetric.Metrics) (signal.Rejected, error) {
 	for _, rm := range md.ResourceMetrics().All() {
 		s.r.attributes(rm.Resource().Attributes())
+		change(s.r, rm.SchemaUrl(), rm.SetSchemaUrl)
 		for _, sm := range rm.ScopeMetrics().All() {
-			s.r.attributes(sm.Scope().Attributes())
+			s.r.scope(sm.Scope())
+			change(s.r, sm.SchemaUrl(), sm.SetSchemaUrl)
 			for _, m := range sm.Metrics().All() {
+				change(s.r, m.Name(), m.SetName)
+				change(s.r, m.Description(), m.SetDescription)
+				change(s.r, m.Unit(), m.SetUnit)
 				s.r.metric(m)
 			}
 		}
