@@ -295,6 +295,10 @@ const (
 	MetricAITeamRecords = "ai_team.records"
 	// MetricAITeamHopsMissing: Hops where a task's id was lost: message, llm, record, artifact, log.
 	MetricAITeamHopsMissing = "ai_team.hops_missing"
+	// MetricAITeamTasksStuck: Tasks that run three times as long as is usual for their type and show no new span.
+	MetricAITeamTasksStuck = "ai_team.tasks_stuck"
+	// MetricAITeamOldestTask: Age of the oldest task that runs.
+	MetricAITeamOldestTask = "ai_team.oldest_task"
 	// MetricAITeamPriceMisses: LLM calls without a known price or usage.
 	MetricAITeamPriceMisses = "ai_team.price_misses"
 )
@@ -337,6 +341,10 @@ const (
 	PromAITeamRecordsTotal = "ai_team_records_total"
 	// PromAITeamHopsMissingTotal: Hops where a task's id was lost: message, llm, record, artifact, log.
 	PromAITeamHopsMissingTotal = "ai_team_hops_missing_total"
+	// PromAITeamTasksStuck: Tasks that run three times as long as is usual for their type and show no new span.
+	PromAITeamTasksStuck = "ai_team_tasks_stuck"
+	// PromAITeamOldestTaskSeconds: Age of the oldest task that runs.
+	PromAITeamOldestTaskSeconds = "ai_team_oldest_task_seconds"
 	// PromAITeamPriceMissesTotal: LLM calls without a known price or usage.
 	PromAITeamPriceMissesTotal = "ai_team_price_misses_total"
 )
@@ -383,6 +391,8 @@ func Metrics() []Metric {
 		{Name: MetricAITeamArtifacts, Prom: PromAITeamArtifactsTotal, Instrument: "counter", Unit: "", Brief: "Artifacts stored.", Labels: []string{"agent"}, Buckets: nil, Mission: false, ServerOnly: false},
 		{Name: MetricAITeamRecords, Prom: PromAITeamRecordsTotal, Instrument: "counter", Unit: "", Brief: "Database records written.", Labels: []string{"agent"}, Buckets: nil, Mission: false, ServerOnly: false},
 		{Name: MetricAITeamHopsMissing, Prom: PromAITeamHopsMissingTotal, Instrument: "counter", Unit: "", Brief: "Hops where a task's id was lost: message, llm, record, artifact, log.", Labels: []string{"hop"}, Buckets: nil, Mission: false, ServerOnly: true},
+		{Name: MetricAITeamTasksStuck, Prom: PromAITeamTasksStuck, Instrument: "gauge", Unit: "", Brief: "Tasks that run three times as long as is usual for their type and show no new span.", Labels: []string{}, Buckets: nil, Mission: false, ServerOnly: true},
+		{Name: MetricAITeamOldestTask, Prom: PromAITeamOldestTaskSeconds, Instrument: "gauge", Unit: "s", Brief: "Age of the oldest task that runs.", Labels: []string{}, Buckets: nil, Mission: false, ServerOnly: true},
 		{Name: MetricAITeamPriceMisses, Prom: PromAITeamPriceMissesTotal, Instrument: "counter", Unit: "", Brief: "LLM calls without a known price or usage.", Labels: []string{"model"}, Buckets: nil, Mission: false, ServerOnly: true},
 	}
 }

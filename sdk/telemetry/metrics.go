@@ -65,7 +65,7 @@ func newMetrics(ctx context.Context, cfg config, res *resource.Resource) (*metri
 	meter := provider.Meter(sdk.ScopeName)
 	for _, d := range conv.Metrics() {
 		switch d.Name {
-		case conv.MetricAITeamHopsMissing, conv.MetricAITeamPriceMisses: // known to a server alone
+		case conv.MetricAITeamHopsMissing, conv.MetricAITeamPriceMisses, conv.MetricAITeamTasksStuck, conv.MetricAITeamOldestTask: // known to a server alone
 		case conv.MetricAITeamTasksInProgress:
 			err = m.observe(meter, d)
 		default:

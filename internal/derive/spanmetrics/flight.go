@@ -4,9 +4,11 @@ import (
 	"container/list"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mindscope/mindscope/internal/conv"
 	"github.com/mindscope/mindscope/internal/signal"
 )
 
@@ -16,9 +18,11 @@ type attempt struct {
 	Team    string `json:"t"`
 	Trace   string `json:"trace"`
 	Span    string `json:"span"`
+	Type    string `json:"type,omitempty"`
 	Start   int64  `json:"start"`
-	// Seen is when the last sign of life came.
-	Seen int64 `json:"seen"`
+	// Seen is when the last sign of life came, Moved when the last span.
+	Seen  int64 `json:"seen"`
+	Moved int64 `json:"moved,omitempty"`
 	// SDK: its sender counts it; it is followed for what is in progress only.
 	SDK bool `json:"sdk,omitempty"`
 
@@ -50,7 +54,7 @@ func (f *flight) open(p signal.Project, s *span, now int64) (opened bool, droppe
 		dropped = f.oldest.Front().Value.(*attempt)
 		f.remove(dropped)
 	}
-	f.put(&attempt{Project: string(p), Team: s.team, Trace: s.trace, Span: s.id, Start: s.start, Seen: now})
+	f.put(&attempt{Project: string(p), Team: s.team, Trace: s.trace, Span: s.id, Type: s.taskType, Start: s.start, Seen: now})
 	if dropped != nil && dropped.SDK {
 		dropped = nil
 	}
@@ -104,6 +108,9 @@ func (f *flight) alive(p signal.Project, s *span, now int64) {
 	}
 	for _, a := range f.byTrace[string(p)+"/"+s.trace] {
 		a.Seen = now
+		if s.end != 0 {
+			a.Moved = now
+		}
 		f.oldest.MoveToBack(a.place)
 	}
 	if s.sdkMetrics && s.operation == "invoke_workflow" && s.end != 0 {
@@ -135,19 +142,24 @@ func (m *Metrics) collectFlight(to chan<- prometheus.Metric) {
 	labels := []string{"project", "team"}
 	progress := prometheus.NewDesc(inProgress, "Tasks that run now.", labels, nil)
 	oldest := prometheus.NewDesc("ai_team_oldest_task_seconds", "Age of the oldest task that runs.", labels, nil)
-	count, first := map[owner]int{}, map[owner]int64{}
+	hung := prometheus.NewDesc("ai_team_tasks_stuck", "Tasks that run three times as long as is usual for their type and show no new span.", labels, nil)
+	count, first, stuck := map[owner]int{}, map[owner]int64{}, map[owner]int{}
 	for o := range m.teams() {
 		count[o] = 0
 	}
 	for _, a := range m.flight.running {
 		o := owner{a.Project, a.Team}
 		count[o]++
+		if m.stuck(a) {
+			stuck[o]++
+		}
 		if start, ok := first[o]; !ok || a.Start < start {
 			first[o] = a.Start
 		}
 	}
 	now := m.cfg.Clock().UnixNano()
 	for o, n := range count {
+		to <- prometheus.MustNewConstMetric(hung, prometheus.GaugeValue, float64(stuck[o]), o.project, o.team)
 		to <- prometheus.MustNewConstMetric(progress, prometheus.GaugeValue, float64(n), o.project, o.team)
 		age := 0.0
 		if start, ok := first[o]; ok {
@@ -155,6 +167,27 @@ func (m *Metrics) collectFlight(to chan<- prometheus.Metric) {
 		}
 		to <- prometheus.MustNewConstMetric(oldest, prometheus.GaugeValue, age, o.project, o.team)
 	}
+}
+
+const (
+	// stuckFactor times the 95th percentile of its type is how long a task may run, when stuckSilence goes by without a
+	// new span. A percentile needs enoughTasks.
+	stuckFactor  = 3
+	stuckSilence = time.Minute
+	enoughTasks  = 5
+)
+
+// stuck tells whether an attempt runs far longer than is usual and shows no progress. Heartbeats are no progress.
+func (m *Metrics) stuck(a *attempt) bool {
+	now := m.cfg.Clock().UnixNano()
+	if now-max(a.Moved, a.Start) < int64(stuckSilence) {
+		return false
+	}
+	s, ok := m.vectors[conv.PromAITeamTaskDurationSeconds].series[a.Project+"\xff"+a.Team+"\xff"+a.Type+"\xff"]
+	if !ok || s.Count < enoughTasks {
+		return false
+	}
+	return float64(now-a.Start)/1e9 > stuckFactor*s.quantile(0.95)
 }
 
 // teams are those that had a task: their gauges stay when nothing runs.

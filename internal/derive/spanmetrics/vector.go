@@ -1,6 +1,7 @@
 package spanmetrics
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -152,6 +153,22 @@ func (s *series) observe(v *vector, x float64, e exemplar) {
 		e.value = x
 		s.exemplars[i] = e
 	}
+}
+
+// quantile is the φ-quantile of a histogram from its exponential buckets: the upper bound of the bucket it lies in, at most
+// 9 % too high.
+func (s *series) quantile(phi float64) float64 {
+	rank, seen := phi*float64(s.Count), s.Zero
+	if float64(seen) >= rank {
+		return 0
+	}
+	for _, i := range slices.Sorted(maps.Keys(s.Native)) {
+		seen += s.Native[i]
+		if float64(seen) >= rank {
+			return math.Exp2(float64(i) / (1 << nativeSchema))
+		}
+	}
+	return math.Inf(1)
 }
 
 // nativeIndex is the index of x's bucket: the upper bound of bucket i is 2^(i/8).
