@@ -30,7 +30,7 @@ func (f *Fold) conclude(t *forest, sum *Summary, now int64) {
 	case Failed, Cancelled:
 		sum.Cause = f.cause(t, newest)
 	case Running:
-		if f.lost(t, sum, end, now); sum.Status == Running {
+		if end = f.lost(t, sum, end, now); sum.Status == Running {
 			end = max(end, now)
 		}
 	}
@@ -90,10 +90,11 @@ func statusOf(attempt *Span) string {
 	}
 }
 
-// lost decides whether a task that has not ended still runs. Those who hold the work are the running spans without
-// another one below them.
-func (f *Fold) lost(t *forest, sum *Summary, end, now int64) {
-	lastSign, holder := end, -1
+// lost decides whether a task that has not ended still runs, and returns when it last showed a sign of life. Those who
+// hold the work are the running spans without another one below them.
+func (f *Fold) lost(t *forest, sum *Summary, end, now int64) (lastSign int64) {
+	lastSign = end
+	holder := -1
 	below := make([]bool, len(f.spans)) // something runs below the span
 	for _, i := range slices.Backward(t.order) {
 		s := &f.spans[i]
@@ -114,11 +115,12 @@ func (f *Fold) lost(t *forest, sum *Summary, end, now int64) {
 	case f.silent(holder, now):
 		sum.Status, sum.Cause = Lost, &Cause{Error: "three heartbeats missed"}
 	default:
-		return
+		return lastSign
 	}
 	s := &f.spans[holder]
 	sum.Cause.ErrorType = Lost
 	sum.Cause.Agent, sum.Cause.TraceID, sum.Cause.SpanID = t.agent[holder], s.TraceID, s.SpanID
+	return lastSign
 }
 
 // holdsRather tells whether span i is to be named as the holder of the work rather than span j: the one that went

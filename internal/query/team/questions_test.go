@@ -382,6 +382,11 @@ func TestWatchedTask(t *testing.T) {
 		}
 		return w
 	}
+	q := asked(t, time.Hour, text)
+	q.watch = all(30*time.Minute, 20*time.Minute, 10*time.Minute)
+	if d, err := q.Task(t.Context(), p, "", "t"); err != nil || d.Duration != int64(30*time.Minute) {
+		t.Errorf("%v, took %v: want the time until the last sign of life", err, time.Duration(d.Duration))
+	}
 	f(9*time.Minute, nil, Running, "")
 	f(11*time.Minute, nil, Failed, "critic") // nobody keeps watch: the rows alone tell
 	f(time.Hour, all(time.Hour, time.Hour, time.Hour-30*time.Second), Running, "")
