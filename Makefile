@@ -31,6 +31,10 @@ test: build node ## run all tests of all modules, the real binary included
 e2e: build node ## run only the black box tests against bin/mindscope
 	$(GO) test -count=1 -timeout 15m ./test/...
 
+.PHONY: fault
+fault: build ## kill the server, take its disk away and damage its folder, and count what is lost: bench/fault.json
+	MINDSCOPE_FAULT=full $(GO) test -count=1 -v -timeout 30m ./test/fault
+
 # The black box tests send with the OpenTelemetry SDK for Node.
 .PHONY: node
 node: test/node/node_modules/.package-lock.json
