@@ -10,8 +10,21 @@ import (
 
 // Events is the store of spans, log records and all that is kept about them. Implementations pass storetest.
 //
-// Concurrency: every method may be called at any time from any number of goroutines, Close excepted.
-// Isolation: a call sees and changes the rows of its project only.
+// Concurrency: every method may be called at any time from any number of goroutines. Close lets the running calls end;
+// a call after it returns ErrClosed. A reader sees each row whole, in one revision, never twice; it may or may not see
+// what is written or deleted while it reads.
+//
+// Isolation: a call sees and changes the rows of its project only. A project that was never written to is empty.
+//
+// Durability: what Write has acknowledged survives as far as the implementation's package doc promises, at the least a
+// Close and the next open. Deletions are as durable as writes.
+//
+// Identity: rows of one project, kind and ID are one row. The first one written stays, until one with a higher
+// FieldRevision takes its place for every reader, wherever in time the two lie; a lower or equal revision changes
+// nothing, in whatever order they come.
+//
+// Errors: a question that no store can answer returns ErrBadQuery, marked signal.Permanent. A done context ends a call
+// with its error. Names of fields and values are any bytes at all; no store may lose or change them.
 type Events interface {
 	Writer
 	Reader
@@ -32,24 +45,33 @@ type Writer interface {
 	// After an error any part of rows may have been stored; writing them again is right.
 	// Written rows are visible to readers when Write has returned, or soon after (see Stats.VisibleWithin).
 	//
+	// Ownership: rows and their Fields are the caller's again when Write has returned. Texts, which nothing can change,
+	// may be kept.
+	//
 	// Errors: signal.Retryable for a store that is full or read-only for now; signal.Permanent never.
 	Write(ctx context.Context, p signal.Project, rows []Row) (signal.Rejected, error)
 }
 
 // Reader answers questions.
 type Reader interface {
-	// Select yields the rows that q asks for. Iteration ends with the first error; a partial answer (a storage node did
-	// not answer) ends with ErrPartial after the rows that were found. Rows of one ID come once.
+	// Select yields the rows that q asks for, once each and in its order. Iteration ends with the first error; a partial
+	// answer (a storage node did not answer) ends with ErrPartial after the rows that were found. Nothing is read before
+	// the iteration begins, and not much more than was yielded when it stops early: memory stays bounded however many
+	// rows there are. Each iteration asks anew.
+	//
+	// Ownership: a yielded row is the caller's, to change as well, until the next one is asked for; Row.Clone keeps it.
 	Select(ctx context.Context, p signal.Project, q Select) iter.Seq2[*Row, error]
 
-	// Aggregate groups rows and computes functions over each group, ordered by the group's key.
+	// Aggregate groups rows and computes functions over each group. Groups come in order of time, then of their keys. No
+	// row means no group. More groups than q.Limit are ErrTooMany.
 	Aggregate(ctx context.Context, p signal.Project, q Aggregate) ([]Group, error)
 
-	// FieldNames returns the names of the fields of the selected rows with the number of rows each occurs in,
-	// most frequent first.
+	// FieldNames returns the names of the fields of the selected rows with the number of rows that have a text other
+	// than "" in it, most frequent first, then by name.
 	FieldNames(ctx context.Context, p signal.Project, s Scope) ([]Count, error)
 
-	// FieldValues returns the texts of one field with their number of rows, most frequent first, at most limit.
+	// FieldValues returns the texts of one field other than "" with their number of rows, most frequent first, then by
+	// text, at most limit (0: all, or ErrTooMany when the store can't hold so many at once).
 	FieldValues(ctx context.Context, p signal.Project, s Scope, field string, limit int) ([]Count, error)
 
 	// TraceRange returns the range of time in which the trace's spans started, so that a fetch by id need not scan the
@@ -62,8 +84,9 @@ type Reader interface {
 
 // Deleter removes rows.
 type Deleter interface {
-	// Delete removes the rows in s, and the payloads that no remaining row refers to. It returns how many rows were
-	// removed. When it returns, no reader sees them, now or after a restart.
+	// Delete removes the rows in s, all revisions of them, and the payloads that no remaining row refers to. It returns
+	// how many rows were removed. When it returns, no reader sees them, now or after a restart. After an error any part
+	// of them may be gone; deleting again is right. A deleted row that is written again is new.
 	Delete(ctx context.Context, p signal.Project, s Scope) (int64, error)
 }
 
