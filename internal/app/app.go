@@ -21,6 +21,7 @@ import (
 	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/receive/otlp"
 	"github.com/mindscope/mindscope/internal/self"
+	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
 )
 
@@ -143,6 +144,9 @@ func (a *App) Start(ctx context.Context) error {
 
 // start is the order of the parts.
 func (a *App) start(ctx context.Context) error {
+	if err := signal.ReuseMemory(); err != nil {
+		return err
+	}
 	listener, err := a.listen(ctx) // before the store: a taken port should not cost opening it
 	if err != nil {
 		return err

@@ -13,7 +13,8 @@ import (
 // Sink is the one write contract between the stages: receivers write to it, every enrich step is a Sink around a
 // Sink, and the store ends the chain.
 //
-// Ownership: the data belongs to the Sink from the call on; the caller neither reads nor changes it afterwards.
+// Ownership: the data belongs to the Sink until it returns; the caller does nothing with it afterwards but release its
+// memory for the next request. A Sink keeps no part of it for later, only texts and copies.
 // Concurrency: any number of calls at once.
 // Durability: a nil error means that everything but the Rejected items is stored as durably as the store promises;
 // an error means that nothing may be assumed and, unless it is Permanent, that the sender should send again.

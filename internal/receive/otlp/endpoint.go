@@ -34,6 +34,8 @@ type endpoint struct {
 type batch struct {
 	items int64 // spans, log records or data points
 	write func(ctx context.Context, next signal.Sink, p signal.Project) (signal.Rejected, error)
+	// release gives the request's memory back when write has returned.
+	release func()
 }
 
 // endpoints returns the three services.
@@ -53,7 +55,7 @@ func decodeTraces(body []byte, enc encoding) (batch, error) {
 	td := req.Traces()
 	return batch{int64(td.SpanCount()), func(ctx context.Context, next signal.Sink, p signal.Project) (signal.Rejected, error) {
 		return next.Traces(ctx, p, td)
-	}}, nil
+	}, func() { signal.ReleaseTraces(td) }}, nil
 }
 
 func replyTraces(r signal.Rejected, enc encoding) ([]byte, error) {
@@ -71,7 +73,7 @@ func decodeLogs(body []byte, enc encoding) (batch, error) {
 	ld := req.Logs()
 	return batch{int64(ld.LogRecordCount()), func(ctx context.Context, next signal.Sink, p signal.Project) (signal.Rejected, error) {
 		return next.Logs(ctx, p, ld)
-	}}, nil
+	}, func() { signal.ReleaseLogs(ld) }}, nil
 }
 
 func replyLogs(r signal.Rejected, enc encoding) ([]byte, error) {
@@ -89,7 +91,7 @@ func decodeMetrics(body []byte, enc encoding) (batch, error) {
 	md := req.Metrics()
 	return batch{int64(md.DataPointCount()), func(ctx context.Context, next signal.Sink, p signal.Project) (signal.Rejected, error) {
 		return next.Metrics(ctx, p, md)
-	}}, nil
+	}, func() {}}, nil // points end in code of others, which may keep them
 }
 
 func replyMetrics(r signal.Rejected, enc encoding) ([]byte, error) {

@@ -79,9 +79,11 @@ func (r *Receiver) serve(ctx context.Context, c call) (reply []byte, err error) 
 	report.Accepted = b.items
 	var rejected signal.Rejected
 	if b.items > 0 {
-		if rejected, err = b.write(signal.WithProject(ctx, project), r.next, project); err != nil {
-			return nil, err
-		}
+		rejected, err = b.write(signal.WithProject(ctx, project), r.next, project)
+	}
+	b.release() // not after a panic, which leaves unknown who still holds what
+	if err != nil {
+		return nil, err
 	}
 	report.Rejected = rejected.Items
 	return c.endpoint.answer(rejected, c.enc)
