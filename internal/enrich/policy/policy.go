@@ -263,7 +263,7 @@ func contentRecords(entries map[spanKey]entry) plog.Logs {
 		rec.SetTraceID(e.trace)
 		rec.SetSpanID(e.span)
 		rec.SetTimestamp(e.start)
-		e.attrs.MoveTo(rec.Attributes())
+		e.attrs.CopyTo(rec.Attributes()) // entries are held once more when the store refuses
 		for key, text := range map[string]string{
 			conv.MindscopeTeam: e.who.team, conv.MindscopeTaskID: e.who.task, conv.MindscopeAgent: e.who.agent,
 		} {

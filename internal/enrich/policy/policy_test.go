@@ -326,6 +326,9 @@ func TestContentIsNotLostWhenTheStoreRefuses(t *testing.T) {
 	f.last.fail = nil
 	f.send(root(1, true))
 	f.stats(Stats{Released: 1})
+	if _, has := f.last.content["0200000000000000"][asked]; !has {
+		t.Errorf("the content is gone: %v", f.last.content)
+	}
 }
 
 func TestLogs(t *testing.T) {
