@@ -34,6 +34,8 @@ type cli struct {
 	Delete  deleteCmd  `cmd:"" help:"Remove a task, a trace or all of a user."`
 	Scrub   scrubCmd   `cmd:"" help:"Take a leaked secret out of everything stored."`
 	Export  exportCmd  `cmd:"" help:"Hand out all of a user, a task or a trace as OTLP JSON."`
+	Backup  backupCmd  `cmd:"" help:"Copy the store of a running server into a folder."`
+	Restore restoreCmd `cmd:"" help:"Make a data folder of a backup."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

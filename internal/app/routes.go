@@ -21,6 +21,9 @@ func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 	api.Costs(a.costs(corrected))
 	api.Care(care.New(events, nil))
 	api.Live(a.live)
+	if b, ok := events.(apiteam.Backuper); ok {
+		api.Backups(b)
+	}
 	if metrics != nil {
 		mux.Handle(prom.Prefix+"/", metrics.api)
 		if metrics.alerts != nil {

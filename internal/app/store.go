@@ -65,3 +65,6 @@ func (a *App) ignorePoints(_ context.Context, _ signal.Project, md pmetric.Metri
 	a.metrics.PointsIgnored(md.DataPointCount())
 	return signal.Rejected{}, nil
 }
+
+// Restore makes a data folder of a backup.
+func Restore(from, dir string) error { return eventdb.Restore(from, dir) }

@@ -146,7 +146,7 @@ type exportInput struct {
 	TargetInput
 }
 
-// ExportTrailer is the trailer of an export that came through to its end: its number of spans and log records.
+// ExportTrailer is the trailer of a stream that came through to its end.
 const ExportTrailer = "X-Mindscope-Rows"
 
 // export streams. An error before the first line is a problem as any; one behind it ends the answer without its
@@ -156,53 +156,16 @@ func (h careHandlers) export(ctx context.Context, in *exportInput) (*huma.Stream
 	if err != nil {
 		return nil, err
 	}
-	first, rest, wait := h.start(ctx, project, in.target())
+	first, rest, wait := pipe(ctx, func(ctx context.Context, w io.Writer) error {
+		_, err := h.care.Export(ctx, project, in.target(), w)
+		return err
+	})
 	if first == nil {
 		return nil, wait()
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", "application/x-ndjson")
-		hc.SetHeader("Trailer", ExportTrailer)
 		hc.SetHeader("Content-Disposition", `attachment; filename="export.jsonl"`)
-		w := hc.BodyWriter()
-		_, err := w.Write(first)
-		for line := range rest {
-			if err == nil {
-				_, err = w.Write(line)
-			}
-		}
-		if wait() == nil && err == nil {
-			hc.SetHeader(ExportTrailer, "complete")
-		}
+		copyLines(hc, first, rest, wait)
 	}}, nil
 }
-
-// start exports in a goroutine that hands over the lines. first is nil when there is none; wait returns how it ended
-// and must be called after rest was read to its end.
-func (h careHandlers) start(ctx context.Context, p signal.Project, t care.Target) (first []byte, rest <-chan []byte, wait func() error) {
-	lines := make(chan []byte)
-	var failed error
-	go func() {
-		defer close(lines)
-		_, failed = h.care.Export(ctx, p, t, lineWriter{ctx, lines})
-	}()
-	first = <-lines
-	return first, lines, func() error { return failed }
-}
-
-// lineWriter hands each write on.
-type lineWriter struct {
-	ctx   context.Context //nolint:containedctx // an io.Writer of one request
-	lines chan<- []byte
-}
-
-func (w lineWriter) Write(p []byte) (int, error) {
-	select {
-	case w.lines <- p:
-		return len(p), nil
-	case <-w.ctx.Done():
-		return 0, w.ctx.Err()
-	}
-}
-
-var _ io.Writer = lineWriter{}

@@ -53,7 +53,7 @@ func (db *DB) Delete(ctx context.Context, p signal.Project, s store.Scope) (int6
 	if len(d.ids) == 0 {
 		return 0, nil
 	}
-	t := newTombstone(p, pl.kind, d, db.cfg.Clock())
+	t := newTombstone(p, pl.kind, d, time.Now())
 	if err := db.deletions.add(t); err != nil {
 		return 0, fmt.Errorf("write down what to delete: %w", err)
 	}
