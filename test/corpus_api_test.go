@@ -107,10 +107,7 @@ func TestCorpusThroughTheServer(t *testing.T) {
 
 func recordings(t *testing.T) []corpus.Recording {
 	t.Helper()
-	root, ok := harness.Samples(t)
-	if !ok {
-		t.Fatal("no folder of recordings: set MINDSCOPE_SAMPLES")
-	}
+	root := harness.NeedSamples(t)
 	recs, err := corpus.Recordings(root)
 	if err != nil {
 		t.Fatal(err)

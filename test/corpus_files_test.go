@@ -60,10 +60,7 @@ type notRecording struct {
 
 // TestEveryFileIsSentOrCannotBe holds that no file of the samples' otlp folder is left out without a reason.
 func TestEveryFileIsSentOrCannotBe(t *testing.T) {
-	root, ok := harness.Samples(t)
-	if !ok {
-		t.Fatal("no folder of recordings: set MINDSCOPE_SAMPLES")
-	}
+	root := harness.NeedSamples(t)
 	sent := map[string]bool{}
 	for _, rec := range recordings(t) {
 		sent[rec.Path] = true

@@ -75,6 +75,21 @@ func Samples(t testing.TB) (dir string, ok bool) {
 	return dir, err == nil
 }
 
+// NeedSamples returns the folder of recorded telemetry. Without one a test that is about the recordings is skipped, in CI
+// it fails.
+func NeedSamples(t testing.TB) string {
+	t.Helper()
+	dir, ok := Samples(t)
+	switch {
+	case ok:
+	case os.Getenv("CI") != "":
+		t.Fatalf("there is no folder of recordings at %s: set MINDSCOPE_SAMPLES", dir)
+	default:
+		t.Skipf("there is no folder of recordings at %s: set MINDSCOPE_SAMPLES to one", dir)
+	}
+	return dir
+}
+
 // Start runs the server on free ports and waits until it is ready. It is stopped when the test ends.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
