@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/mindscope/mindscope/internal/signal"
@@ -80,8 +82,19 @@ func firstBlock(dec *zstd.Decoder, data []byte) []byte {
 	return out
 }
 
-// inLog looks into the records of the log.
-func inLog(string, []byte, string) bool { return false }
+// inLog looks into the records of the log, which are compressed one by one.
+func inLog(path string, data []byte, text string) bool {
+	if filepath.Ext(path) != segmentSuffix {
+		return false
+	}
+	found := false
+	_, err := eachFrame(path, data, 0, func(_ uint64, record []byte) error {
+		plain, err := s2.Decode(nil, record)
+		found = found || bytes.Contains(plain, []byte(text))
+		return err
+	})
+	return found || err != nil
+}
 
 func TestDeletedIsGoneFromDisk(t *testing.T) {
 	dir := t.TempDir()
@@ -99,6 +112,9 @@ func TestDeletedIsGoneFromDisk(t *testing.T) {
 			field("attr.system", store.String(strings.Repeat(shared, 40)))))
 	}
 	write(t, db, rows...)
+	if !slices.ContainsFunc(holds(t, dir, secret), func(path string) bool { return filepath.Ext(path) == segmentSuffix }) {
+		t.Fatal("the log holds nothing of what was written")
+	}
 	if err := db.events.Persist(t.Context()); err != nil {
 		t.Fatal(err)
 	}
