@@ -26,7 +26,7 @@ func NewMetrics(version string) *Metrics {
 		registry: prometheus.NewRegistry(),
 		points: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "mindscope_metric_points_ignored_total",
-			Help: "Metric points that were accepted and not stored: this release keeps spans and logs only.",
+			Help: "Metric points that were accepted and not stored, since metrics are switched off.",
 		}),
 		items: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mindscope_received_items_total",
