@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // DefaultMaxLength bounds a queue of Memory that does not say otherwise, in messages.
@@ -49,6 +50,7 @@ type memMessage struct {
 	seq         uint64
 	priority    uint8
 	redelivered bool
+	expiry      *time.Timer // of a queue with a TTL
 }
 
 // memQueue is guarded by Memory.mu.
@@ -172,8 +174,37 @@ func (t *Memory) enqueue(q *memQueue, p Publishing) {
 		t.stats.Dropped++
 		q.dropOldest()
 	}
-	q.insert(&memMessage{pub: p, seq: t.seq, priority: min(p.Priority, q.spec.MaxPriority)})
+	m := &memMessage{pub: p, seq: t.seq, priority: min(p.Priority, q.spec.MaxPriority)}
+	q.insert(m)
+	if q.spec.TTL > 0 {
+		m.expiry = time.AfterFunc(q.spec.TTL, func() { t.expire(q, m) })
+	}
 	q.dispatch(t)
+}
+
+// expire moves a message that still waits to the dead letters.
+func (t *Memory) expire(q *memQueue, m *memMessage) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := slices.Index(q.ready, m)
+	if i < 0 || t.queues[q.spec.Name] != q {
+		return
+	}
+	q.ready = slices.Delete(q.ready, i, i+1)
+	t.refuse(q, m)
+}
+
+// refuse passes a message to the dead letters of its queue; t.mu is held.
+func (t *Memory) refuse(q *memQueue, m *memMessage) {
+	dead := t.queues[q.spec.DeadLetter]
+	if dead == nil {
+		t.stats.Discarded++
+		return
+	}
+	t.stats.DeadLettered++
+	p := m.pub
+	p.Exchange, p.Key = "", q.spec.DeadLetter
+	t.enqueue(dead, p)
 }
 
 // insert puts m at its place: higher priorities first, then the older.
@@ -252,10 +283,24 @@ func (t *Memory) Delete(_ context.Context, queue string) error {
 		return nil
 	}
 	delete(t.queues, queue)
+	q.end()
+	return nil
+}
+
+// end takes the queue from its consumers and forgets its messages; Memory.mu is held.
+func (q *memQueue) end() {
 	for _, c := range slices.Clone(q.consumers) {
 		c.end()
 	}
-	return nil
+	for _, m := range q.ready {
+		m.stopExpiry()
+	}
+}
+
+func (m *memMessage) stopExpiry() {
+	if m.expiry != nil {
+		m.expiry.Stop()
+	}
 }
 
 // Close ends all consumers and drops all queues. The transport has no goroutines of its own.
@@ -267,9 +312,7 @@ func (t *Memory) Close() error {
 	}
 	t.closed = true
 	for _, q := range t.queues {
-		for _, c := range slices.Clone(q.consumers) {
-			c.end()
-		}
+		q.end()
 	}
 	clear(t.queues)
 	return nil
@@ -293,6 +336,7 @@ func (c *memConsumer) Deliveries() <-chan Delivery { return c.out }
 func (c *memConsumer) deliver(t *Memory, m *memMessage) {
 	c.tag++
 	c.unacked[c.tag] = m
+	m.stopExpiry()
 	if m.redelivered {
 		t.stats.Redelivered++
 	}
@@ -323,15 +367,11 @@ func (c *memConsumer) Nack(tag uint64, requeue bool) error {
 	if err != nil {
 		return err
 	}
-	switch dead := c.t.queues[c.q.spec.DeadLetter]; {
-	case requeue:
+	if requeue {
 		m.redelivered = true
 		c.q.insert(m)
-	case dead == nil:
-		c.t.stats.Discarded++
-	default:
-		c.t.stats.DeadLettered++
-		c.t.enqueue(dead, m.pub)
+	} else {
+		c.t.refuse(c.q, m)
 	}
 	c.q.dispatch(c.t)
 	return nil

@@ -84,10 +84,14 @@ type Queue struct {
 	MaxLength int
 	// DropOldest makes a full queue push out its oldest message of the lowest priority instead of refusing the new one.
 	DropOldest bool
-	// Temporary queues belong to one connection and vanish with it.
+	// Temporary queues belong to the transport that declared them and are deleted when it is closed. They outlive a lost
+	// connection, and a process that died, by a few minutes.
 	Temporary bool
-	// DeadLetter is the queue for messages that are refused for good; empty throws them away, counted.
+	// DeadLetter is the queue for messages that are refused for good or waited longer than TTL; empty throws them away,
+	// counted.
 	DeadLetter string
+	// TTL is how long a message may wait, to the millisecond; 0 is for ever. One that waited longer goes to DeadLetter.
+	TTL time.Duration
 }
 
 // Binding lets a queue take the messages of an exchange whose key matches. In a pattern `*` stands for one word and

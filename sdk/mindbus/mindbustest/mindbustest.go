@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) mindbus.Transport) {
 		"keeps messages until acknowledged":        (*env).acknowledges,
 		"redelivers what came back":                (*env).requeues,
 		"moves refused messages to dead letters":   (*env).deadLetters,
+		"moves what waits too long":                (*env).expires,
 		"redelivers what a consumer left":          (*env).consumerGone,
 		"bounds what is handed out":                (*env).prefetch,
 		"shares work among consumers":              (*env).competes,
@@ -324,6 +325,28 @@ func (e *env) deadLetters() {
 		e.nothing(c)
 	}
 	e.expect(e.consume(dead, 1), "bad")
+}
+
+func (e *env) expires() {
+	dead := e.queue(mindbus.Queue{Name: "dead"})
+	q := e.queue(mindbus.Queue{Name: "q", DeadLetter: dead, TTL: 200 * time.Millisecond}, "k")
+	c := e.consume(q, 1)
+	e.publish("k", "in time")
+	first := e.receive(c)
+	sent := time.Now()
+	e.publish("k", "late", func(p *mindbus.Publishing) { p.Headers = map[string]string{"h": "v"} })
+	d := e.receive(e.consume(dead, 1))
+	if string(d.Body) != "late" || d.Headers["h"] != "v" || d.Queue != dead {
+		e.Errorf("got %+v", d)
+	}
+	if waited := time.Since(sent); waited < 150*time.Millisecond {
+		e.Errorf("moved after %s", waited)
+	}
+	// What was handed out does not run out.
+	if err := first.Ack(); err != nil {
+		e.Error(err)
+	}
+	e.nothing(c)
 }
 
 func (e *env) consumerGone() {
