@@ -14,7 +14,7 @@ import (
 // packages are what users import, from this folder.
 var packages = []string{
 	".", "telemetry", "tasklog", "sdktest", "mindbus", "mindbus/mindbustest", "mindbus/rabbitmq",
-	"records", "records/recordstest", "artifact",
+	"records", "records/recordstest", "artifact", "budget",
 }
 
 // TestEveryNameIsExplained: every exported name has a sentence that begins with it and stands in an example that is run.

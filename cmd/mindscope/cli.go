@@ -29,6 +29,7 @@ type cli struct {
 	Trace   traceCmd   `cmd:"" help:"Show one trace."`
 	Logs    logsCmd    `cmd:"" help:"Print the log lines of a task."`
 	Cost    costCmd    `cmd:"" help:"Sum up what calls of models cost."`
+	Budgets budgetsCmd `cmd:"" help:"Show how far budgets are used up."`
 	Prices  pricesCmd  `cmd:"" help:"Look at the price book."`
 	Recost  recostCmd  `cmd:"" help:"Compute costs anew by the prices of now, or ask what if."`
 	Delete  deleteCmd  `cmd:"" help:"Remove a task, a trace or all of a user."`

@@ -56,7 +56,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "send": send, "reload": reload, "bill": bill, "tell": tell},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "send": send, "reload": reload, "bill": bill, "tell": tell, "until": until},
 	})
 }
 
@@ -122,6 +122,16 @@ func tell(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("send to %s: %s", path, resp.Status)
 		}
 	}
+}
+
+// until runs a command again and again until it prints a text: answers may be some seconds old.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		if err := ts.Exec(args[1], args[2:]...); err == nil && strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+	}
+	ts.Fatalf("%v never printed %q", args[1:], args[0])
 }
 
 func TestExitCodes(t *testing.T) {

@@ -59,6 +59,8 @@ type App struct {
 	spanMetrics *spanmetrics.Metrics
 	// live knows what runs now.
 	live *live.View
+	// budgets know what is spent.
+	budgets *team.Budgets
 }
 
 type state uint8

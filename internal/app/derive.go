@@ -78,7 +78,8 @@ func (a *App) derive() store.Observer {
 		_, n := a.live.Running()
 		return float64(n)
 	})
-	return observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}}
+	a.budgets = a.newBudgets()
+	return observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}}
 }
 
 // startTicks lets what is derived see time go by.

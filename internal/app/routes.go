@@ -18,8 +18,11 @@ func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 	mux := http.NewServeMux()
 	corrected := overlay.New(events, nil)
 	api := apiteam.Register(mux, team.New(corrected, team.Options{Watch: a.live}), a.build.Version)
-	api.Costs(a.costs(corrected))
-	api.Care(care.New(events, nil))
+	costs := a.costs(corrected)
+	a.useBudgets(costs)
+	api.Costs(costs)
+	api.Budgets(a.budgets)
+	api.Care(care.New(forgetful{events, a.budgets}, nil))
 	api.Live(a.live)
 	if b, ok := events.(apiteam.Backuper); ok {
 		api.Backups(b)

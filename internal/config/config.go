@@ -31,6 +31,7 @@ type Config struct {
 	Rules        Rules
 	Store        Store
 	Alertmanager Alertmanager
+	Budgets      []Budget
 	// ExternalURL is where people reach this server; it is in notifications. "" is the address it listens on.
 	ExternalURL string
 }

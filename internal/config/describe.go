@@ -93,6 +93,7 @@ func docs() map[string]string {
 		"rules.agent_calls_per_task": "calls of one agent in a task that alert: a loop",
 		"alertmanager.enabled":       "deliver alerts by the Alertmanager inside",
 		"alertmanager.file":          "an alertmanager.yml",
+		"budgets":                    "what may be spent, by name: `team`, `agent`, `model`, `type` (absent: all together), `per`, `period`, `usd` or `tokens` ([budgets.md](budgets.md)); file only",
 		"web.external_url":           "where people reach this server; it is in notifications",
 	}
 }

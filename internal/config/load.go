@@ -99,8 +99,8 @@ func (c Config) Validate() error {
 func (c Config) problems(where map[string]string) Problems {
 	var all Problems
 	for _, k := range settings() {
-		if k.setNamed != nil {
-			continue // checked when they are set
+		if k.check == nil {
+			continue // checked when it is set
 		}
 		if broken := k.check(&c); broken != "" {
 			all = append(all, Problem{Key: k.key, Value: k.text(&c), Rule: "must be " + broken, Where: where[k.key]})
@@ -222,6 +222,10 @@ func (l *loader) named(path, key string, m *yaml.Node) {
 		switch {
 		case seen[name.Value]:
 			p.Rule = "is set twice"
+		case k.sections && value.Kind == yaml.MappingNode:
+			l.keys(path, k, name.Value, value)
+		case k.sections:
+			p.Rule = "must be a mapping of keys"
 		case value.Kind != yaml.ScalarNode:
 			p.Rule = "must be a single value"
 		default:
@@ -233,6 +237,32 @@ func (l *loader) named(path, key string, m *yaml.Node) {
 			l.problems = append(l.problems, p)
 		}
 		seen[name.Value] = true
+	}
+}
+
+// keys reads the keys below one free name.
+func (l *loader) keys(path string, k setting, name string, m *yaml.Node) {
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		key, value := m.Content[i], m.Content[i+1]
+		text := value.Value
+		if value.Kind == yaml.SequenceNode {
+			var texts []string
+			for _, item := range value.Content {
+				texts = append(texts, item.Value)
+			}
+			text = strings.Join(texts, ",")
+		}
+		p := Problem{Key: k.key + "." + name + "." + key.Value, Value: text, Where: fmt.Sprintf("%s, line %d", path, key.Line)}
+		if seen[key.Value] {
+			p.Rule = "is set twice"
+		} else if err := k.setNamed(&l.cfg, name+"."+key.Value, text); err != nil {
+			p.Rule = "must be " + err.Error()
+		}
+		if p.Rule != "" {
+			l.problems = append(l.problems, p)
+		}
+		seen[key.Value] = true
 	}
 }
 

@@ -23,11 +23,13 @@ type setting struct {
 	list bool
 	// setNamed, in place of all others, reads a mapping of names that are free; only the file can hold one.
 	setNamed func(c *Config, name, text string) error
+	// sections says that under each free name are keys, which setNamed gets as NAME.KEY.
+	sections bool
 }
 
 // settings returns all keys in the order in which problems are reported.
 func settings() []setting {
-	return slices.Concat(serverSettings(), storeSettings(), enrichSettings(), logSettings(), metricSettings(), ruleSettings())
+	return slices.Concat(serverSettings(), storeSettings(), enrichSettings(), logSettings(), metricSettings(), ruleSettings(), budgetSettings())
 }
 
 func serverSettings() []setting {

@@ -247,6 +247,18 @@ const (
 	MetricAITeamOldestTask = "ai_team.oldest_task"
 	// MetricAITeamPriceMisses: LLM calls without a known price or usage.
 	MetricAITeamPriceMisses = "ai_team.price_misses"
+	// MetricAITeamBudgetUsedRatio: Part of a budget that is spent in its period; 1 is all of it. team `*` is all teams together.
+	MetricAITeamBudgetUsedRatio = "ai_team.budget.used_ratio"
+	// MetricAITeamBudgetLimitDollars: What a budget allows in its period.
+	MetricAITeamBudgetLimitDollars = "ai_team.budget.limit_dollars"
+	// MetricAITeamBudgetSpentDollars: What was spent of a budget in its period, read from the store.
+	MetricAITeamBudgetSpentDollars = "ai_team.budget.spent_dollars"
+	// MetricAITeamBudgetLimitTokens: Tokens that a budget allows in its period.
+	MetricAITeamBudgetLimitTokens = "ai_team.budget.limit_tokens"
+	// MetricAITeamBudgetSpentTokens: Tokens that were spent of a budget in its period, read from the store.
+	MetricAITeamBudgetSpentTokens = "ai_team.budget.spent_tokens"
+	// MetricAITeamBudgetUnpricedCalls: Calls in a budget's period whose price is not known, so that a budget in dollars can't see them.
+	MetricAITeamBudgetUnpricedCalls = "ai_team.budget.unpriced_calls"
 )
 
 // Names of metrics as Prometheus exposes them.
@@ -293,6 +305,18 @@ const (
 	PromAITeamOldestTaskSeconds = "ai_team_oldest_task_seconds"
 	// PromAITeamPriceMissesTotal: LLM calls without a known price or usage.
 	PromAITeamPriceMissesTotal = "ai_team_price_misses_total"
+	// PromAITeamBudgetUsedRatio: Part of a budget that is spent in its period; 1 is all of it. team `*` is all teams together.
+	PromAITeamBudgetUsedRatio = "ai_team_budget_used_ratio"
+	// PromAITeamBudgetLimitDollars: What a budget allows in its period.
+	PromAITeamBudgetLimitDollars = "ai_team_budget_limit_dollars"
+	// PromAITeamBudgetSpentDollars: What was spent of a budget in its period, read from the store.
+	PromAITeamBudgetSpentDollars = "ai_team_budget_spent_dollars"
+	// PromAITeamBudgetLimitTokens: Tokens that a budget allows in its period.
+	PromAITeamBudgetLimitTokens = "ai_team_budget_limit_tokens"
+	// PromAITeamBudgetSpentTokens: Tokens that were spent of a budget in its period, read from the store.
+	PromAITeamBudgetSpentTokens = "ai_team_budget_spent_tokens"
+	// PromAITeamBudgetUnpricedCalls: Calls in a budget's period whose price is not known, so that a budget in dollars can't see them.
+	PromAITeamBudgetUnpricedCalls = "ai_team_budget_unpriced_calls"
 )
 
 // DurationBuckets returns the upper bounds of the duration histograms.
@@ -340,5 +364,11 @@ func Metrics() []Metric {
 		{Name: MetricAITeamTasksStuck, Prom: PromAITeamTasksStuck, Instrument: "gauge", Unit: "", Brief: "Tasks that run three times as long as is usual for their type and show no new span.", Labels: []string{}, Buckets: nil, Mission: false, ServerOnly: true},
 		{Name: MetricAITeamOldestTask, Prom: PromAITeamOldestTaskSeconds, Instrument: "gauge", Unit: "s", Brief: "Age of the oldest task that runs.", Labels: []string{}, Buckets: nil, Mission: false, ServerOnly: true},
 		{Name: MetricAITeamPriceMisses, Prom: PromAITeamPriceMissesTotal, Instrument: "counter", Unit: "", Brief: "LLM calls without a known price or usage.", Labels: []string{"model"}, Buckets: nil, Mission: false, ServerOnly: true},
+		{Name: MetricAITeamBudgetUsedRatio, Prom: PromAITeamBudgetUsedRatio, Instrument: "gauge", Unit: "", Brief: "Part of a budget that is spent in its period; 1 is all of it. team `*` is all teams together.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
+		{Name: MetricAITeamBudgetLimitDollars, Prom: PromAITeamBudgetLimitDollars, Instrument: "gauge", Unit: "", Brief: "What a budget allows in its period.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
+		{Name: MetricAITeamBudgetSpentDollars, Prom: PromAITeamBudgetSpentDollars, Instrument: "gauge", Unit: "", Brief: "What was spent of a budget in its period, read from the store.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
+		{Name: MetricAITeamBudgetLimitTokens, Prom: PromAITeamBudgetLimitTokens, Instrument: "gauge", Unit: "", Brief: "Tokens that a budget allows in its period.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
+		{Name: MetricAITeamBudgetSpentTokens, Prom: PromAITeamBudgetSpentTokens, Instrument: "gauge", Unit: "", Brief: "Tokens that were spent of a budget in its period, read from the store.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
+		{Name: MetricAITeamBudgetUnpricedCalls, Prom: PromAITeamBudgetUnpricedCalls, Instrument: "gauge", Unit: "", Brief: "Calls in a budget's period whose price is not known, so that a budget in dollars can't see them.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
 	}
 }

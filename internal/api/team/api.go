@@ -53,6 +53,7 @@ func Describe() ([]byte, error) {
 	a.Care(nil)
 	a.Live(nil)
 	a.Costs(nil)
+	a.Budgets(nil)
 	return a.OpenAPI()
 }
 

@@ -87,7 +87,14 @@ func handler(t *testing.T) (http.Handler, *API) {
 	a := Register(mux, query.New(db, query.Options{Clock: clock}), "v0.0.0")
 	a.Care(care.New(db, clock))
 	a.Live(live.New(live.Config{Clock: clock}))
-	a.Costs(query.NewCosts(db, query.CostOptions{Prices: func() query.Prices { return cent{} }, Writer: db, Clock: clock}))
+	costs := query.NewCosts(db, query.CostOptions{Prices: func() query.Prices { return cent{} }, Writer: db, Clock: clock})
+	a.Costs(costs)
+	budgets := query.NewBudgets([]query.Budget{
+		{Name: "press-day", Project: signal.DefaultProject, For: query.Work{Team: "press"}, Period: query.Daily, USD: 20_000_000_000},
+		{Name: "each-model", Project: signal.DefaultProject, Per: []string{"team", "model"}, Period: query.Monthly, Tokens: 10_000},
+	}, clock)
+	budgets.Use(costs)
+	a.Budgets(budgets)
 	return mux, a
 }
 
@@ -168,6 +175,8 @@ func TestAnswers(t *testing.T) {
 		{"export-rows", "GET", "/export?task=task-457", ""},
 
 		{"sum-costs", "GET", "/costs?by=team,model", ""},
+		{"list-budgets", "GET", "/budgets", ""},
+		{"list-budgets-of-a-team", "GET", "/budgets?team=radio&agent=writer", ""},
 		{"show-price", "GET", "/prices?model=gpt", ""},
 		{"check-prices", "GET", "/prices/disagreements", ""},
 		{"recost", "POST", "/recosts", `{}`},

@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mindscope/mindscope/internal/conv"
+	"github.com/mindscope/mindscope/internal/query/team"
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// maxBudgetLines bounds the lines of one budget that are exposed as metrics; the most used come first, and the API has
+// all of them.
+const maxBudgetLines = 500
+
+// newBudgets makes the budgets of the configuration.
+func (a *App) newBudgets() *team.Budgets {
+	list := make([]team.Budget, 0, len(a.cfg.Budgets))
+	for _, b := range a.cfg.Budgets {
+		list = append(list, team.Budget{
+			Name: b.Name, Project: signal.Project(b.Project), For: team.Work{Team: b.Team, Agent: b.Agent, Model: b.Model, Type: b.TaskType},
+			Per: b.Per, Period: team.Period(b.Period), USD: team.PicoUSD(b.PicoUSD), Tokens: b.Tokens,
+		})
+	}
+	return team.NewBudgets(list, nil)
+}
+
+// budgetMetrics exposes budgets. It is a prometheus.Collector.
+type budgetMetrics struct {
+	budgets *team.Budgets
+	failed  func(error)
+}
+
+// budgetTimeout bounds how long a scrape waits for budgets.
+const budgetTimeout = 10 * time.Second
+
+// Describe implements prometheus.Collector. It names nothing: the series come and go.
+func (budgetMetrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (m budgetMetrics) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), budgetTimeout)
+	defer cancel()
+	states, _, err := m.budgets.States(ctx)
+	if err != nil {
+		m.failed(err)
+		return
+	}
+	lines, left := map[string]int{}, 0
+	for i := range states {
+		if lines[states[i].Name]++; lines[states[i].Name] > maxBudgetLines {
+			left++
+			continue
+		}
+		exposeBudget(to, &states[i])
+	}
+	to <- prometheus.MustNewConstMetric(prometheus.NewDesc("mindscope_budget_lines_left_out",
+		"Lines of budgets that are not exposed, since a budget has too many.", nil, nil), prometheus.GaugeValue, float64(left))
+}
+
+func exposeBudget(to chan<- prometheus.Metric, s *team.BudgetState) {
+	labels := []string{"project", "team", "budget", "period", "agent", "model", "task_type"}
+	who := s.Line.Team
+	if who == "" {
+		who = "*" // all teams together: without a value the label would be the scrape's
+	}
+	values := []string{string(s.Project), who, s.Name, string(s.Period), s.Line.Agent, s.Line.Model, s.Line.Type}
+	put := func(name, help string, v float64) {
+		to <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue, v, values...)
+	}
+	for _, d := range conv.Metrics() {
+		switch d.Prom {
+		case conv.PromAITeamBudgetUsedRatio:
+			put(d.Prom, d.Brief, s.Used())
+		case conv.PromAITeamBudgetUnpricedCalls:
+			put(d.Prom, d.Brief, float64(s.Unpriced))
+		case conv.PromAITeamBudgetLimitDollars, conv.PromAITeamBudgetSpentDollars:
+			if s.Tokens == 0 {
+				pico := s.USD
+				if d.Prom == conv.PromAITeamBudgetSpentDollars {
+					pico = s.SpentUSD
+				}
+				put(d.Prom, d.Brief, float64(pico)/1e12)
+			}
+		case conv.PromAITeamBudgetLimitTokens, conv.PromAITeamBudgetSpentTokens:
+			if s.Tokens > 0 {
+				n := s.Tokens
+				if d.Prom == conv.PromAITeamBudgetSpentTokens {
+					n = s.Spent
+				}
+				put(d.Prom, d.Brief, float64(n))
+			}
+		}
+	}
+}
+
+// useBudgets lets budgets ask, and exposes them.
+func (a *App) useBudgets(costs *team.Costs) {
+	a.budgets.Use(costs)
+	if len(a.cfg.Budgets) == 0 {
+		return
+	}
+	a.metrics.Registerer().MustRegister(budgetMetrics{a.budgets, func(err error) {
+		a.log.Warn("budgets can't be computed", "error", err)
+	}})
+}
+
+// forgetful is a store that tells budgets of deletions, which observers don't hear of.
+type forgetful struct {
+	store.Events
+	budgets *team.Budgets
+}
+
+// Delete implements store.Deleter.
+func (f forgetful) Delete(ctx context.Context, p signal.Project, s store.Scope) (int64, error) {
+	defer f.budgets.Forget(p)
+	return f.Events.Delete(ctx, p, s)
+}

@@ -1,0 +1,141 @@
+package team
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+	"github.com/mindscope/mindscope/internal/store/memdb"
+)
+
+// watched is a store whose commits budgets are told of.
+func watched(t *testing.T, list []Budget, now time.Time) (*money, *Budgets) {
+	t.Helper()
+	m := &money{t: t, book: flat{"v2", 2_000_000}, now: now}
+	clock := func() time.Time { return m.now }
+	b := NewBudgets(list, clock)
+	m.db = memdb.New(memdb.Config{Retention: 365 * 24 * time.Hour, Observer: b, Clock: clock})
+	m.costs = NewCosts(m.db, CostOptions{Prices: func() Prices { return m.book }, Writer: m.db, Clock: clock})
+	b.Use(m.costs)
+	return m, b
+}
+
+// states reads all budgets, after a time in which answers get old.
+func (m *money) states(b *Budgets) string {
+	m.t.Helper()
+	m.now = m.now.Add(2 * time.Second)
+	states, _, err := b.States(m.t.Context())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var out []string
+	for _, s := range states {
+		out = append(out, fmt.Sprintf("%s %s/%s/%s/%s $%s of %s, %d of %d tokens, %d calls, %d unpriced, %.2f %t", s.Name, s.Line.Team, s.Line.Agent, s.Line.Model, s.Line.Type,
+			s.SpentUSD, s.USD, s.Spent, s.Tokens, s.Calls, s.Unpriced, s.Used(), s.Exceeded()))
+	}
+	return strings.Join(out, "\n")
+}
+
+func TestBudgets(t *testing.T) {
+	const day = 24 * time.Hour
+	m, b := watched(t, []Budget{
+		{Name: "hour", Project: "default", Period: Hourly, USD: 100_000_000},
+		{Name: "models", Project: "default", For: Work{Team: "news"}, Per: []string{"model"}, Period: Daily, Tokens: 100},
+		{Name: "month", Project: "default", For: Work{Team: "news", Agent: "writer"}, Period: Monthly, USD: 1_000_000_000},
+		{Name: "theirs", Project: "other", Period: Monthly, USD: 1},
+	}, time.Date(2026, 3, 20, 10, 30, 0, 0, time.UTC))
+	writer := store.Field{Name: store.FieldAgent, Value: store.String("writer")}
+	check := func(want ...string) {
+		t.Helper()
+		if d := cmp.Diff(strings.Join(want, "\n"), m.states(b)); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+	}
+	m.add("old", "a", "", "chat", "gpt", 30*day, 5, append(cost(500, "prices"), writer)...) // in February
+	m.add("t0", "a", "", "chat", "gpt", 5*day, 50, append(cost(500, "prices"), writer)...)
+	m.add("t1", "a", "", "chat", "gpt", 2*time.Hour, 40, append(cost(40, "prices"), writer)...)
+	m.add("t2", "a", "", "chat", "other", 20*time.Minute, 60, cost(60, "prices")...)
+	check("hour /// $0.00006 of 0.0001, 60 of 0 tokens, 1 calls, 0 unpriced, 0.60 false",
+		"models news//other/ $0.00006 of 0, 60 of 100 tokens, 1 calls, 0 unpriced, 0.60 false",
+		"models news//gpt/ $0.00004 of 0, 40 of 100 tokens, 1 calls, 0 unpriced, 0.40 false",
+		"month news/writer// $0.00054 of 0.001, 90 of 0 tokens, 2 calls, 0 unpriced, 0.54 false",
+		"theirs /// $0 of 0.000000000001, 0 of 0 tokens, 0 calls, 0 unpriced, 0.00 false")
+	// A call below t1's turns that one into a wrapper, and one without a price comes.
+	m.add("t1", "b", "a", "chat", "gpt", time.Hour, 30, append(cost(30, "prices"), writer)...)
+	m.add("t2", "b", "", "chat", "unknown", 10*time.Minute, 140)
+	m.add("t2", "c", "", "chat", "other", 10*time.Minute, 40, cost(40, "prices")...)
+	check("hour /// $0.0001 of 0.0001, 240 of 0 tokens, 3 calls, 1 unpriced, 1.00 true",
+		"models news//unknown/ $0 of 0, 140 of 100 tokens, 1 calls, 1 unpriced, 1.40 true",
+		"models news//other/ $0.0001 of 0, 100 of 100 tokens, 2 calls, 0 unpriced, 1.00 true",
+		"models news//gpt/ $0.00003 of 0, 30 of 100 tokens, 1 calls, 0 unpriced, 0.30 false",
+		"month news/writer// $0.00053 of 0.001, 80 of 0 tokens, 2 calls, 0 unpriced, 0.53 false",
+		"theirs /// $0 of 0.000000000001, 0 of 0 tokens, 0 calls, 0 unpriced, 0.00 false")
+	if _, err := m.db.Delete(t.Context(), "default", store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.In{Field: store.FieldTraceID, Values: []string{"t2"}}}); err != nil {
+		t.Fatal(err)
+	}
+	b.Forget("default")
+	m.now = m.now.Add(30 * time.Minute) // the next hour
+	check("hour /// $0 of 0.0001, 0 of 0 tokens, 0 calls, 0 unpriced, 0.00 false",
+		"models news//gpt/ $0.00003 of 0, 30 of 100 tokens, 1 calls, 0 unpriced, 0.30 false",
+		"month news/writer// $0.00053 of 0.001, 80 of 0 tokens, 2 calls, 0 unpriced, 0.53 false",
+		"theirs /// $0 of 0.000000000001, 0 of 0 tokens, 0 calls, 0 unpriced, 0.00 false")
+	found, _, err := b.For(t.Context(), "default", Work{Team: "radio"})
+	if err != nil || len(found) != 1 || found[0].Name != "hour" {
+		t.Errorf("of team radio: %v, %v", found, err)
+	}
+}
+
+// TestBudgetsEqualCosts: whatever arrives, in whatever order, budgets are the sums that Costs.Report gives.
+func TestBudgetsEqualCosts(t *testing.T) {
+	start := time.Date(2026, 3, 31, 22, 0, 0, 0, time.UTC)
+	m, b := watched(t, []Budget{
+		{Name: "hour", Project: "default", Per: []string{"team", "agent", "model"}, Period: Hourly, USD: 1},
+		{Name: "day", Project: "default", Per: []string{"team", "agent", "model"}, Period: Daily, USD: 1},
+		{Name: "month", Project: "default", Per: []string{"team", "agent", "model"}, Period: Monthly, USD: 1},
+	}, start)
+	rnd := rand.New(rand.NewPCG(7, 9))
+	for step := range 150 {
+		m.now = m.now.Add(time.Duration(rnd.IntN(90)) * time.Second)
+		for range rnd.IntN(4) {
+			id, parent := fmt.Sprint(rnd.IntN(12)), fmt.Sprint(rnd.IntN(12))
+			if parent >= id {
+				parent = ""
+			}
+			op := []string{"chat", "invoke_agent", "execute_tool"}[rnd.IntN(3)]
+			m.add(fmt.Sprint("t", rnd.IntN(20)), id, parent, op, fmt.Sprint("m", rnd.IntN(2)), time.Duration(rnd.IntN(200))*time.Minute,
+				int64(rnd.IntN(100)), cost(int64(rnd.IntN(1000)), "prices")...)
+		}
+		states, at, err := b.States(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at != m.now {
+			continue // asked again within a second
+		}
+		for _, period := range []Period{Hourly, Daily, Monthly} {
+			from, until := period.bounds(m.now)
+			lines, err := m.costs.Report(t.Context(), "default", CostQuery{Since: from, Until: until, By: []string{"team", "agent", "model"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, got := map[string]string{}, map[string]string{}
+			for _, l := range lines {
+				want[strings.Join(l.Key, "/")] = fmt.Sprint(l.Cost, l.Tokens.Total(), l.Calls)
+			}
+			for _, s := range states {
+				if s.Period == period {
+					got[s.Line.Team+"/"+s.Line.Agent+"/"+s.Line.Model] = fmt.Sprint(s.SpentUSD, s.Spent, s.Calls)
+				}
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Fatalf("step %d, %s at %s (-report +budgets):\n%s", step, period, m.now, d)
+			}
+		}
+	}
+}
