@@ -70,7 +70,7 @@ func (db *DB) freeze(b *backup, events, payloads embedded) error {
 	}
 	b.manifest = text
 	// The log first: what it says to be in the engine's files is in those that are linked after it.
-	for _, name := range []string{fileVersion, fileKey, fileRevised, fileDeletions, dirWAL + "/" + fileCheckpoint} {
+	for _, name := range []string{fileVersion, fileOldUntil, fileKey, fileRevised, fileDeletions, dirWAL + "/" + fileCheckpoint} {
 		if err := b.copyOf(db.dir, name); err != nil {
 			return err
 		}
@@ -87,7 +87,8 @@ func (db *DB) freeze(b *backup, events, payloads embedded) error {
 	// An event's payloads were stored before it, so that its snapshot comes second.
 	b.snapshot(events, dirEvents)
 	b.snapshot(payloads, dirPayloads)
-	return b.copyOf(db.dir, fileProjects) // last: it names the project of every row
+	// Last: they know the project and the common words of every row.
+	return errors.Join(b.copyOf(db.dir, fileProjects), b.copyOf(db.dir, fileCommon))
 }
 
 // backup is an archive on its way.

@@ -167,7 +167,8 @@ func (db *DB) reasonTooOld(at int64) string {
 
 func countRows(ctx context.Context, e engine, t logstorage.TenantID, at signal.TimeRange) (uint64, error) {
 	var n uint64
-	err := run(ctx, e, t, "* | stats count() n", at, func(b *logstorage.DataBlock) error {
+	query := "!_stream:{" + colKind + "=" + quote(string(kindWords)) + "} | stats count() n"
+	err := run(ctx, e, t, query, at, func(b *logstorage.DataBlock) error {
 		for _, text := range texts(b, "n") {
 			m, err := strconv.ParseUint(text, 10, 64)
 			if err != nil {

@@ -21,6 +21,10 @@ const (
 	colChunk = "chunk"
 	colBody  = "body"
 	colMedia = "media"
+
+	colGroup  = "group"  // of a payload and of the row of its group's words
+	colCommon = "common" // the set of words that a sketch leaves out
+	colWords  = "words"  // a sketch
 )
 
 // kindTrace is the kind of the index rows that tell when a trace's spans started (see traces.go). No row of the

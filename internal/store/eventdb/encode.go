@@ -47,7 +47,8 @@ type encoder struct {
 	special []special
 	buf     []byte
 	inline  int
-	invalid bool // some text is no valid UTF-8
+	invalid bool   // some text is no valid UTF-8
+	odds    []byte // words in mixed case, see oddwords.go
 }
 
 // encode returns the columns of r. The result does not share memory with the encoder.
@@ -100,6 +101,7 @@ func (e *encoder) reset() {
 	e.row++
 	e.types, e.special, e.inline = e.types[:0], e.special[:0], 0
 	e.invalid = false
+	e.odds = e.odds[:0]
 }
 
 // nameFacts is what an encoder knows of a field's name.
@@ -140,6 +142,7 @@ func (e *encoder) field(out *encoded, f store.Field) {
 	e.invalid = e.invalid || !valid
 	if repeated || !name.column || len(out.fields) >= maxColumns {
 		e.special = append(e.special, special{f.Name, modeWhole, t, exactText(f.Value)})
+		e.odd(text)
 		return
 	}
 	if text == "" {
@@ -150,6 +153,7 @@ func (e *encoder) field(out *encoded, f store.Field) {
 		e.tag(typeLetters[t], f.Name)
 	}
 	out.add(f.Name, text)
+	e.odd(text)
 	e.inline += len(text)
 	// What the name says is a number must be one for the engine's arithmetic to be right, and what looks like one too.
 	odd := t != store.TypeInt && name.implied == store.TypeInt || !canBeNumber(t) && looksLikeNumber(text)
@@ -180,6 +184,9 @@ func (e *encoder) tag(letter byte, name string) {
 func (e *encoder) finish(out *encoded) {
 	if len(e.types) > 0 {
 		e.describe(out, colTypes, string(e.types))
+	}
+	if odd := e.oddColumn(); odd != "" {
+		out.add(colOdd, odd)
 	}
 	if e.invalid {
 		// The engine draws the edges of words differently there: text searches look at such rows themselves.
@@ -220,12 +227,14 @@ func (e *encoder) keepApart(out *encoded, name string, t store.Type, text string
 	refs = strconv.AppendInt(refs, int64(len(text)), 10)
 	done := 0
 	for _, c := range e.cuts {
+		e.odd(text[done:c.start])
 		refs = appendPart(refs, text[done:c.start], e.payload(out, text[c.start:c.end], false))
 		done = c.end
 	}
 	if text[done:] == "]" {
 		refs = append(refs, signEnd)
 	} else {
+		e.odd(text[done:])
 		refs = appendInline(refs, text[done:])
 	}
 	return special{name: name, mode: modeParts, typ: t, text: string(refs)}

@@ -33,6 +33,7 @@ type pusher struct {
 	touched  []string // those of them whose special values must be looked at, whatever they are
 	texts    []store.Text
 	anywhere []store.Text
+	oldUntil int64 // rows from before may be without a column of odd words
 }
 
 func (p *pusher) push(f store.Filter, negated bool) condition {
@@ -263,14 +264,14 @@ func (p *pusher) text(t store.Text, negated bool) condition {
 	if t.Field != "" {
 		p.texts = append(p.texts, t)
 		return p.column(t.Field, t, negated, func(name string) condition {
-			return condition{query: quote(name) + ":" + searchText(t)}
+			return condition{query: textIn(quote(name), t, p.oldUntil)}
 		})
 	}
 	p.anywhere = append(p.anywhere, t)
 	if negated {
 		return condition{query: everything}
 	}
-	return condition{query: "*:" + searchText(t)}
+	return condition{query: textIn("*", t, p.oldUntil)}
 }
 
 // searchText returns the search for words in one column or payload, less strict than the filter: a phrase for the

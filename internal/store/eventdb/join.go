@@ -238,8 +238,12 @@ func (db *DB) payloadUsers(ctx context.Context, pl *plan, t store.Text) (string,
 	}
 	at.Start = dayOf(at.Start)
 	hashes := map[string]struct{}{}
-	query := "(" + quote(colBody) + ":" + searchText(t) + " or " + fieldIs(colChunk, "1") + " or " + fieldHas(colInvalid) + ")" + fieldsPipe([]string{colHash})
-	err := run(ctx, db.payloads, pl.tenant, query, at, func(b *logstorage.DataBlock) error {
+	bodies, err := db.bodiesWith(ctx, pl.tenant, at, t)
+	if err != nil {
+		return "", err
+	}
+	query := ofKind(store.KindPayload) + " (" + bodies + " or " + fieldIs(colChunk, "1") + " or " + fieldHas(colInvalid) + ")" + fieldsPipe([]string{colHash})
+	err = run(ctx, db.payloads, pl.tenant, query, at, func(b *logstorage.DataBlock) error {
 		for _, h := range texts(b, colHash) {
 			if _, ok := hashes[h]; !ok {
 				hashes[strings.Clone(h)] = struct{}{}

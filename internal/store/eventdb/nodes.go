@@ -147,7 +147,7 @@ func (n *nodes) place(b *block, i int) {
 // shard chooses a row's node: by trace, else by what makes it the row it is.
 func (n *nodes) shard(r encoded) int {
 	key := ""
-	for _, name := range []string{store.FieldTraceID, colHash, colID} {
+	for _, name := range []string{store.FieldTraceID, colHash, colGroup, colID} {
 		if key = fieldOf(&r, name); key != "" {
 			break
 		}

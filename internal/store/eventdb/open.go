@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,9 +19,6 @@ import (
 	"github.com/mindscope/mindscope/internal/store"
 )
 
-// formatVersion is the version of everything below the folder. A higher one is refused, a lower one is migrated.
-const formatVersion = 1
-
 // Names inside the folder.
 const (
 	fileVersion   = "VERSION"
@@ -32,6 +27,8 @@ const (
 	fileRevised   = "revised.json"
 	fileKey       = "payload.key"
 	fileDeletions = "deletions.jsonl"
+	fileCommon    = "words.json"
+	fileOldUntil  = "format1-until"
 	dirEvents     = "events"
 	dirPayloads   = "payloads"
 	dirWAL        = "wal"
@@ -145,6 +142,13 @@ type DB struct {
 	keys     *payloadKeys
 	columns  sync.Pool // of *encoder
 
+	words     *wordHasher
+	common    *commonWords
+	sketches  sync.Pool // of *sketch
+	lastGroup atomic.Uint64
+	// oldUntil is the time until which rows may be of the format before 2, 0 when there are none.
+	oldUntil int64
+
 	deletions *deletions
 	doomed    *doomedPayloads
 	keeper    keeper
@@ -203,7 +207,7 @@ func (db *DB) open() error {
 	if db.lock, err = lockFolder(filepath.Join(db.dir, fileLock)); err != nil {
 		return err
 	}
-	if err := checkVersion(db.dir); err != nil {
+	if db.oldUntil, err = db.migrate(); err != nil {
 		return err
 	}
 	if db.projects, err = openProjects(filepath.Join(db.dir, fileProjects)); err != nil {
@@ -218,6 +222,11 @@ func (db *DB) open() error {
 	if db.deletions, err = openDeletions(filepath.Join(db.dir, fileDeletions)); err != nil {
 		return err
 	}
+	if db.common, err = openCommonWords(filepath.Join(db.dir, fileCommon)); err != nil {
+		return err
+	}
+	db.words = newWordHasher()
+	db.lastGroup.Store(uint64(time.Now().UnixMicro())) // behind all groups there are: a batch takes longer than a microsecond
 	for _, name := range []string{dirEvents, dirPayloads} {
 		if err := checkWritable(filepath.Join(db.dir, name)); err != nil {
 			return err
@@ -317,30 +326,6 @@ func lockFolder(path string) (*os.File, error) {
 		return nil, fmt.Errorf("lock folder: %w", err)
 	}
 	return f, nil
-}
-
-// checkVersion refuses a folder of a newer release and marks a new one.
-func checkVersion(dir string) error {
-	path := filepath.Join(dir, fileVersion)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(dir, dirEvents)); err == nil {
-			return fmt.Errorf("%w: events without a file %s", store.ErrCorrupt, fileVersion)
-		}
-		return writeFile(path, []byte(strconv.Itoa(formatVersion)+"\n"))
-	}
-	if err != nil {
-		return err
-	}
-	version, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || version < 1 {
-		return fmt.Errorf("%w: file %s does not hold a version", store.ErrCorrupt, fileVersion)
-	}
-	if version > formatVersion {
-		err := fmt.Errorf("%w: format %d, this release knows %d", store.ErrNewer, version, formatVersion)
-		return signal.WithHint(err, "use the release that wrote the folder or a later one, or choose another folder with --data")
-	}
-	return nil
 }
 
 // checkWritable tells whether the engine may create files in an existing folder: it would end the process otherwise.

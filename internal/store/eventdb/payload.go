@@ -120,8 +120,14 @@ func (db *DB) addPayloads(b *batch, row encoded) {
 		if db.cfg.Redact != nil && !p.ours {
 			p.body, _ = db.cfg.Redact(p.body)
 		}
+		group := noGroup
+		if p.ref.chunks == 1 {
+			g := db.groupOf(b, start)
+			g.add(p.body)
+			group = g.number
+		}
 		for i := range p.ref.chunks {
-			b.payloads = append(b.payloads, payloadRow(start, p, i))
+			b.payloads = append(b.payloads, payloadRow(start, p, i, group))
 		}
 	}
 }
@@ -139,12 +145,13 @@ func (db *DB) PayloadCache() PayloadCache {
 	return PayloadCache{Known: db.known.len(), Hits: db.counts.payloadsKnown.Load(), Misses: db.counts.payloadsNew.Load()}
 }
 
-func payloadRow(start int64, p payload, i int) encoded {
+func payloadRow(start int64, p payload, i int, group string) encoded {
 	row := encoded{time: start, streams: 1}
 	row.add(colKind, string(store.KindPayload))
 	row.add(colHash, p.ref.hash)
 	row.add(colChunk, strconv.Itoa(i))
 	row.add(colBody, chunk(p.body, i, p.ref.chunks))
+	row.add(colGroup, group)
 	if !utf8.ValidString(p.body) {
 		row.add(colInvalid, "1")
 	}

@@ -70,7 +70,7 @@ func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan,
 	if s.Filter == nil {
 		return pl, nil
 	}
-	push := &pusher{}
+	push := &pusher{oldUntil: db.oldUntil}
 	c := push.push(s.Filter, false)
 	pl.match, pl.exact, pl.fields = m, c.exact, push.fields
 	pl.all = len(push.anywhere) > 0
@@ -82,7 +82,7 @@ func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan,
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&special, " or (%s (%s:%s or %s))", specialNamed(t.Field), quote(colSpecial), searchText(t), users)
+		fmt.Fprintf(&special, " or ((%s or %s) %s)", users, textIn(quote(colSpecial), t, db.oldUntil), specialNamed(t.Field))
 	}
 	for _, t := range push.anywhere {
 		users, err := db.payloadUsers(ctx, pl, t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -386,11 +387,18 @@ func (r *replay) newPayloads(ctx context.Context, p *replayed) ([]encoded, error
 			hashes = hashes[n:]
 		}
 	}
+	sketched, err := r.sketched(ctx, p)
+	if err != nil {
+		return nil, err
+	}
 	var out []encoded
 	stored := map[payloadKey]struct{}{}
 	for i := range p.payloads {
 		row := &p.payloads[i]
 		hash := fieldOf(row, colHash)
+		if hash == "" && sketched[fieldOf(row, colGroup)] {
+			continue
+		}
 		k := chunkKey{row.time, hash, fieldOf(row, colChunk)}
 		if hash != "" && have[k] {
 			continue
@@ -402,6 +410,31 @@ func (r *replay) newPayloads(ctx context.Context, p *replayed) ([]encoded, error
 		out = append(out, *row)
 	}
 	r.db.known.addAll(stored)
+	return out, nil
+}
+
+// sketched returns the groups whose sketches the engine has.
+func (r *replay) sketched(ctx context.Context, p *replayed) (map[string]bool, error) {
+	var groups []string
+	var at signal.TimeRange
+	for i := range p.payloads {
+		if row := &p.payloads[i]; fieldOf(row, colHash) == "" {
+			groups, at = append(groups, fieldOf(row, colGroup)), at.Include(row.time)
+		}
+	}
+	out := map[string]bool{}
+	for groups := range slices.Chunk(groups, idsPerQuery) {
+		query := ofKind(kindWords) + " " + fieldIn(colGroup, groups) + fieldsPipe([]string{colGroup})
+		err := run(ctx, r.db.payloads, p.tenant, query, at, func(b *logstorage.DataBlock) error {
+			for _, g := range texts(b, colGroup) {
+				out[strings.Clone(g)] = true
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	return out, nil
 }
 

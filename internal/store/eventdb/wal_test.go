@@ -118,8 +118,8 @@ func TestReplayOfFlushedRows(t *testing.T) {
 		sameRows(t, selectAll(t, again, store.Select{Scope: store.Scope{Kind: store.KindTask}}), []store.Row{task})
 		var stats logstorage.StorageStats
 		again.payloads.UpdateStats(&stats)
-		if n := stats.RowsCount(); n != 1 {
-			t.Errorf("%d payload rows, want 1", n)
+		if n := stats.RowsCount(); n != 2 {
+			t.Errorf("%d rows, want a payload and the words of its group", n)
 		}
 	}
 	f(base)                  // long before what is remembered

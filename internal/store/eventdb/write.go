@@ -36,6 +36,7 @@ type batch struct {
 	events   []encoded
 	payloads []encoded
 	stored   map[payloadKey]struct{} // the payloads' names
+	groups   []openGroup             // of payloads
 
 	// newBlocks are the index rows of traces in events.
 	newBlocks map[traceKey][]int64
@@ -255,6 +256,7 @@ func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) erro
 	if len(dropped) > 0 {
 		b.keep(func(i int) bool { return !dropped[i] })
 	}
+	db.closeGroups(b)
 	return nil
 }
 
