@@ -48,6 +48,7 @@ func TestFiveHops(t *testing.T) {
 			failed++
 		}
 		harness.Eventually(t, visible, "task "+b.TaskID, func() error { return sameAsBooks(s, b.TaskID, b.TraceID, want, b.Tokens) })
+		harness.Eventually(t, visible, "task "+b.TaskID+" to be complete", func() error { return complete(s, b.TaskID) })
 		inLog(t, dir, b.TaskID, b.TraceID)
 		onBus(t, dir, b.TaskID, b.TraceID)
 	}
@@ -87,6 +88,18 @@ func sameAsBooks(s *harness.Server, id, trace, status string, tokens int64) erro
 		if task.Hops[hop] == 0 {
 			return fmt.Errorf("the hop %q is missing: %v", hop, task.Hops)
 		}
+	}
+	return nil
+}
+
+// complete asks the ledger whether every hop of a task, failed or not, is accounted for.
+func complete(s *harness.Server, id string) error {
+	var l auditAnswer
+	if err := s.Get("/api/mindscope/v1/tasks/"+id+"/audit", &l); err != nil {
+		return err
+	}
+	if !l.Complete || l.Score != 100 {
+		return fmt.Errorf("its ledger is %+v", l)
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ type cli struct {
 	Task    taskCmd    `cmd:"" help:"Show one task from end to end as a tree."`
 	Trace   traceCmd   `cmd:"" help:"Show one trace."`
 	Logs    logsCmd    `cmd:"" help:"Print the log lines of a task."`
+	Audit   auditCmd   `cmd:"" help:"Account for every hop of a task: what is missing, and where its id was lost."`
 	Cost    costCmd    `cmd:"" help:"Sum up what calls of models cost."`
 	Budgets budgetsCmd `cmd:"" help:"Show how far budgets are used up."`
 	Prices  pricesCmd  `cmd:"" help:"Look at the price book."`

@@ -201,6 +201,8 @@ const (
 	MindscopeTaskType = "mindscope.task_type"
 	// MindscopeTaskProvisional: the task id was made from the trace's root
 	MindscopeTaskProvisional = "mindscope.task_provisional"
+	// MindscopeTaskInherited: the sender named no task: the task id is that of the trace's other rows
+	MindscopeTaskInherited = "mindscope.task_inherited"
 	// MindscopeAgent: agent
 	MindscopeAgent = "mindscope.agent"
 	// MindscopeOperation: canonical operation
@@ -293,7 +295,7 @@ const (
 	MetricAITeamArtifacts = "ai_team.artifacts"
 	// MetricAITeamRecords: Database records written.
 	MetricAITeamRecords = "ai_team.records"
-	// MetricAITeamHopsMissing: Hops where a task's id was lost: message, llm, record, artifact, log.
+	// MetricAITeamHopsMissing: Findings of the ledger, once each a task: hops where a task's id or trace was lost. hop is message, llm, record, artifact, log or span.
 	MetricAITeamHopsMissing = "ai_team.hops_missing"
 	// MetricAITeamTasksStuck: Tasks that run three times as long as is usual for their type and show no new span.
 	MetricAITeamTasksStuck = "ai_team.tasks_stuck"
@@ -351,7 +353,7 @@ const (
 	PromAITeamArtifactsTotal = "ai_team_artifacts_total"
 	// PromAITeamRecordsTotal: Database records written.
 	PromAITeamRecordsTotal = "ai_team_records_total"
-	// PromAITeamHopsMissingTotal: Hops where a task's id was lost: message, llm, record, artifact, log.
+	// PromAITeamHopsMissingTotal: Findings of the ledger, once each a task: hops where a task's id or trace was lost. hop is message, llm, record, artifact, log or span.
 	PromAITeamHopsMissingTotal = "ai_team_hops_missing_total"
 	// PromAITeamTasksStuck: Tasks that run three times as long as is usual for their type and show no new span.
 	PromAITeamTasksStuck = "ai_team_tasks_stuck"
@@ -414,7 +416,7 @@ func Metrics() []Metric {
 		{Name: MetricAITeamMessageWait, Prom: PromAITeamMessageWaitSeconds, Instrument: "histogram", Unit: "s", Brief: "Time messages wait before they are processed.", Labels: []string{"to_agent"}, Buckets: DurationBuckets(), Mission: false, ServerOnly: false},
 		{Name: MetricAITeamArtifacts, Prom: PromAITeamArtifactsTotal, Instrument: "counter", Unit: "", Brief: "Artifacts stored.", Labels: []string{"agent"}, Buckets: nil, Mission: false, ServerOnly: false},
 		{Name: MetricAITeamRecords, Prom: PromAITeamRecordsTotal, Instrument: "counter", Unit: "", Brief: "Database records written.", Labels: []string{"agent"}, Buckets: nil, Mission: false, ServerOnly: false},
-		{Name: MetricAITeamHopsMissing, Prom: PromAITeamHopsMissingTotal, Instrument: "counter", Unit: "", Brief: "Hops where a task's id was lost: message, llm, record, artifact, log.", Labels: []string{"hop"}, Buckets: nil, Mission: false, ServerOnly: true},
+		{Name: MetricAITeamHopsMissing, Prom: PromAITeamHopsMissingTotal, Instrument: "counter", Unit: "", Brief: "Findings of the ledger, once each a task: hops where a task's id or trace was lost. hop is message, llm, record, artifact, log or span.", Labels: []string{"hop"}, Buckets: nil, Mission: false, ServerOnly: true},
 		{Name: MetricAITeamTasksStuck, Prom: PromAITeamTasksStuck, Instrument: "gauge", Unit: "", Brief: "Tasks that run three times as long as is usual for their type and show no new span.", Labels: []string{}, Buckets: nil, Mission: false, ServerOnly: true},
 		{Name: MetricAITeamOldestTask, Prom: PromAITeamOldestTaskSeconds, Instrument: "gauge", Unit: "s", Brief: "Age of the oldest task that runs.", Labels: []string{}, Buckets: nil, Mission: false, ServerOnly: true},
 		{Name: MetricAITeamPriceMisses, Prom: PromAITeamPriceMissesTotal, Instrument: "counter", Unit: "", Brief: "LLM calls without a known price or usage.", Labels: []string{"model"}, Buckets: nil, Mission: false, ServerOnly: true},

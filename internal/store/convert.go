@@ -66,8 +66,8 @@ func columnOf(attr string) string {
 // isColumn tells whether a field is a canonical column.
 func isColumn(name string) bool {
 	switch name {
-	case FieldTeam, FieldTaskID, FieldTaskType, FieldTaskProvisional, FieldAgent, FieldOperation, FieldConversation,
-		FieldUser, FieldTool, FieldProvider, FieldModel, FieldQuality, FieldDialect,
+	case FieldTeam, FieldTaskID, FieldTaskType, FieldTaskProvisional, FieldTaskInherited, FieldAgent, FieldOperation,
+		FieldConversation, FieldUser, FieldTool, FieldProvider, FieldModel, FieldQuality, FieldDialect,
 		FieldTokensInput, FieldTokensCacheRead, FieldTokensCacheWrite5m, FieldTokensCacheWrite1h, FieldTokensOutput,
 		FieldTokensReasoning, FieldCostMicro, FieldCostRest, FieldCostSource, FieldPriceVersion, FieldCostParts,
 		FieldCapture:

@@ -18,6 +18,10 @@ const (
 	KindPayload Kind = "payload"
 	// KindContent rows hold content of spans that was held back until their task failed; their ids are the spans'.
 	KindContent Kind = "content"
+	// KindJoin rows say that a trace which names no task belongs to one; the ledger writes them. Their id is the trace's.
+	KindJoin Kind = "join"
+	// KindFinding rows are what the ledger found missing in a task that ended; their id is the task's and the finding's.
+	KindFinding Kind = "finding"
 	// KindHeartbeat rows are never stored: Write hands them to the Observer only.
 	KindHeartbeat Kind = "heartbeat"
 )
@@ -69,6 +73,7 @@ const (
 	FieldTaskID          = "task_id"
 	FieldTaskType        = "task_type"
 	FieldTaskProvisional = "task_provisional" // bool: the task id was made up from the trace's root
+	FieldTaskInherited   = "task_inherited"   // bool: the sender named no task, it is that of the trace's other rows
 	FieldAgent           = "agent"
 	FieldOperation       = "operation"
 	FieldConversation    = "conversation"
@@ -92,6 +97,14 @@ const (
 	FieldCostSource   = "cost_source" // prices, provider
 	FieldPriceVersion = "price_version"
 	FieldCostParts    = "cost_parts" // JSON: pico-dollars by bucket of tokens
+
+	// FieldHop is on a finding: the hop where the task's id was lost. FieldFinding is what was found, one of few words.
+	FieldHop     = "hop"
+	FieldFinding = "finding"
+	// FieldJoinedBy is on a join: message, conversation, link or time.
+	// FieldJoinedTo is the span of the task by which the trace was found, TRACE/SPAN.
+	FieldJoinedBy = "joined_by"
+	FieldJoinedTo = "joined_to"
 
 	// FieldCapture names the content policy that took content off the row: metadata, failed-only.
 	FieldCapture = "capture"

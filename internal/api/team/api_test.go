@@ -164,6 +164,8 @@ func TestAnswers(t *testing.T) {
 		{"get-task", "GET", "/tasks/task-456", ""},
 		{"get-task-by-trace", "GET", "/tasks/" + trace1, ""},
 		{"get-task-logs", "GET", "/tasks/task-456/logs", ""},
+		{"audit-task", "GET", "/tasks/task-456/audit", ""},
+		{"error-unknown-audit", "GET", "/tasks/task-1/audit", ""},
 		{"get-trace", "GET", "/traces/" + trace1 + "?limit=2", ""},
 		{"get-payload", "GET", "/payloads/" + hash, ""},
 		{"list-conversations", "GET", "/conversations", ""},

@@ -277,7 +277,7 @@ func putCost(attrs pcommon.Map, dollars float64) {
 
 func internalNames() []string {
 	return []string{
-		conv.MindscopeTeam, conv.MindscopeTaskID, conv.MindscopeTaskType, conv.MindscopeTaskProvisional,
+		conv.MindscopeTeam, conv.MindscopeTaskID, conv.MindscopeTaskType, conv.MindscopeTaskProvisional, conv.MindscopeTaskInherited,
 		conv.MindscopeAgent, conv.MindscopeOperation, conv.MindscopeConversation, conv.MindscopeUser,
 		conv.MindscopeTool, conv.MindscopeProvider, conv.MindscopeModel, conv.MindscopeQuality, conv.MindscopeDialect,
 		conv.MindscopeTokensInput, conv.MindscopeTokensCacheRead, conv.MindscopeTokensCacheWrite5m,

@@ -205,7 +205,7 @@ func (id *identity) setScore(v pcommon.Value) {
 }
 
 // columns is how many columns identity adds at most.
-const columns = 8
+const columns = 9
 
 func (id *identity) put(attrs pcommon.Map) {
 	attrs.EnsureCapacity(attrs.Len() + columns)
@@ -263,11 +263,12 @@ func (u *unnamed) note(trace pcommon.TraceID, task string, attrs pcommon.Map) {
 }
 
 // name gives work that names no task the one task of its trace; else, so that it shows up in every list, a provisional
-// task: the trace's id.
+// task: the trace's id. Either is marked, since the ledger asks who names its task.
 func (u *unnamed) name() {
 	for _, n := range u.list {
 		if task := u.tasks[n.trace]; task != "" {
 			n.attrs.PutStr(conv.MindscopeTaskID, task)
+			n.attrs.PutBool(conv.MindscopeTaskInherited, true)
 			continue
 		}
 		n.attrs.PutStr(conv.MindscopeTaskID, hex.EncodeToString(n.trace[:]))

@@ -119,6 +119,9 @@ func TestTaskOfTheTrace(t *testing.T) {
 	td := send(t, request(t, nil, nil, named("task-456"), nil))
 	for i := range 3 {
 		want := map[string]any{conv.MindscopeTeam: "default", conv.MindscopeTaskID: "task-456"}
+		if i != 1 { // who names no task is marked
+			want[conv.MindscopeTaskInherited] = true
+		}
 		if diff := cmp.Diff(want, columnsOf(t, td, i)); diff != "" {
 			t.Errorf("span %d: %s", i, diff)
 		}

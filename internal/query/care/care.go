@@ -27,7 +27,10 @@ var ErrBusy = errors.New("another removal is running")
 
 // kinds are what rows a removal looks at. Logs and spans are what people see first, so they come first.
 func kinds() []store.Kind {
-	return []store.Kind{store.KindSpan, store.KindLog, store.KindStart, store.KindTask, store.KindCost, store.KindContent, store.KindRange}
+	return []store.Kind{
+		store.KindSpan, store.KindLog, store.KindStart, store.KindTask, store.KindCost, store.KindContent, store.KindRange,
+		store.KindJoin, store.KindFinding,
+	}
 }
 
 // Care removes and hands out data of one store. It is safe for concurrent use.
@@ -126,7 +129,7 @@ func (c *Care) filters(ctx context.Context, p signal.Project, t Target) ([]store
 func (c *Care) traces(ctx context.Context, p signal.Project, t Target) ([]string, error) {
 	seen := map[string]bool{}
 	var ids []string
-	for _, k := range []store.Kind{store.KindSpan, store.KindLog} {
+	for _, k := range []store.Kind{store.KindSpan, store.KindLog, store.KindJoin} {
 		groups, err := c.events.Aggregate(ctx, p, store.Aggregate{
 			Scope: store.Scope{Kind: k, Time: signal.AllTime(), Filter: store.And{t.own(), store.Exists{Field: store.FieldTraceID}}},
 			By:    []string{store.FieldTraceID}, Columns: []store.Column{{Func: store.CountRows}}, Limit: maxTraces,
@@ -155,7 +158,10 @@ func (c *Care) notShared(ctx context.Context, p signal.Project, t Target, traces
 		traces = traces[len(part):]
 		groups, err := c.events.Aggregate(ctx, p, store.Aggregate{
 			Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.And{
-				store.In{Field: store.FieldTraceID, Values: part}, store.Exists{Field: store.FieldTaskID}, store.Not{Filter: t.own()},
+				store.In{Field: store.FieldTraceID, Values: part},
+				store.Exists{Field: store.FieldTaskID},
+				store.Not{Filter: t.own()},
+				store.Not{Filter: store.Eq(store.FieldTaskProvisional, "true")}, // rows that name no task belong to the trace's
 			}},
 			By: []string{store.FieldTraceID}, Columns: []store.Column{{Func: store.CountRows}}, Limit: maxTraces,
 		})

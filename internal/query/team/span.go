@@ -1,6 +1,7 @@
 package team
 
 import (
+	"encoding/json"
 	"math"
 	"slices"
 	"strconv"
@@ -77,6 +78,13 @@ type Span struct {
 	Message     *Message
 	RecordTable string
 	Artifact    *Artifact
+
+	// What only the ledger asks for (ledgerFields).
+	// Inherited: the sender named no task; Task is that of the trace's other rows.
+	Inherited bool
+	// MessageID and CorrelationID are of the message that the span sent or took; Collection is the table of a statement.
+	MessageID, CorrelationID, Collection string
+	Links                                []SpanID
 }
 
 // Message is the bus's part of a span.
@@ -119,6 +127,12 @@ func spanFields() []string {
 	}
 }
 
+// ledgerFields are spanFields and what only the ledger reads.
+func ledgerFields() []string {
+	return append(spanFields(), store.FieldTaskInherited, store.FieldLinks, store.FieldConversation,
+		attr(conv.MessagingMessageID), attr(conv.MessagingMessageConversationID), attr(conv.AITeamArtifactID))
+}
+
 func attr(name string) string { return store.PrefixAttr + name }
 
 // spanOf reads a span or start row.
@@ -131,6 +145,7 @@ func spanOf(r *store.Row) Span {
 		Agent:       r.Text(store.FieldAgent), Operation: r.Text(store.FieldOperation),
 		Tool: r.Text(store.FieldTool), Model: r.Text(store.FieldModel),
 	}
+	s.Inherited = r.Get(store.FieldTaskInherited).Bool()
 	if r.Kind == store.KindStart {
 		s.Running = true
 		s.Name, s.Kind = r.Text(attr(conv.AITeamSpanName)), r.Text(attr(conv.AITeamSpanKind))
@@ -176,13 +191,15 @@ func (s *Span) readHops(r *store.Row) {
 	if destination == "" {
 		destination = r.Text(attr(conv.MessagingDestinationName))
 	}
-	if destination != "" || r.Has(attr(conv.AITeamMessageType)) {
+	if destination != "" || r.Has(attr(conv.AITeamMessageType)) || r.Has(attr(conv.AITeamMessageToAgent)) {
 		wait, _ := r.Get(attr(conv.AITeamMessageWaitMs)).Number()
 		s.Message = &Message{
 			Destination: destination, Type: r.Text(attr(conv.AITeamMessageType)),
 			From: r.Text(attr(conv.AITeamMessageFromAgent)), To: r.Text(attr(conv.AITeamMessageToAgent)), WaitMs: wait,
 		}
 	}
+	s.MessageID, s.CorrelationID = r.Text(attr(conv.MessagingMessageID)), r.Text(attr(conv.MessagingMessageConversationID))
+	s.Collection, s.Links = r.Text(attr(conv.DBCollectionName)), linksOf(r)
 	s.RecordTable = r.Text(attr(conv.AITeamRecordTable))
 	if key := r.Text(attr(conv.AITeamArtifactKey)); key != "" {
 		s.Artifact = &Artifact{
@@ -190,6 +207,26 @@ func (s *Span) readHops(r *store.Row) {
 			MediaType: r.Text(attr(conv.AITeamArtifactMediaType)), Size: r.Get(attr(conv.AITeamArtifactSize)).Int(),
 		}
 	}
+}
+
+// linksOf returns the spans that a row links to. Links that can't be read are none.
+func linksOf(r *store.Row) []SpanID {
+	text := r.Text(store.FieldLinks)
+	if text == "" {
+		return nil
+	}
+	var links []struct {
+		Trace string `json:"trace_id"`
+		Span  string `json:"span_id"`
+	}
+	if json.Unmarshal([]byte(text), &links) != nil {
+		return nil
+	}
+	out := make([]SpanID, 0, len(links))
+	for _, l := range links {
+		out = append(out, SpanID(l))
+	}
+	return out
 }
 
 // Inference tells whether the span is one call of a model: what tokens and money are counted from.

@@ -188,7 +188,7 @@ func workKinds() []store.Kind { return []store.Kind{store.KindSpan, store.KindSt
 // traced adds the traces of a task. One with more than maxTraces gets none: then only what names it is read.
 func (q *Questions) traced(ctx context.Context, p signal.Project, t found) (found, error) {
 	filter := store.And{store.Eq(store.FieldTaskID, t.id), store.Eq(store.FieldTeam, t.team)}
-	for _, kind := range workKinds() {
+	for _, kind := range append(workKinds(), store.KindJoin) {
 		groups, err := q.events.Aggregate(ctx, p, store.Aggregate{
 			Scope:   store.Scope{Kind: kind, Time: signal.AllTime(), Filter: filter},
 			By:      []string{store.FieldTraceID},
@@ -214,7 +214,7 @@ func (q *Questions) traced(ctx context.Context, p signal.Project, t found) (foun
 
 // ofTrace finds the task with an id of its own that a trace belongs to.
 func (q *Questions) ofTrace(ctx context.Context, p signal.Project, trace string) (found, bool, error) {
-	for _, kind := range workKinds() {
+	for _, kind := range append(workKinds(), store.KindJoin) {
 		groups, err := q.events.Aggregate(ctx, p, store.Aggregate{
 			Scope: store.Scope{Kind: kind, Time: signal.AllTime(), Filter: store.And{
 				store.Eq(store.FieldTraceID, trace),

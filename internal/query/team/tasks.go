@@ -299,6 +299,9 @@ func (s *taskSearch) adopt(ctx context.Context, folds map[string]*Fold) error {
 			owner[trace] = f
 		}
 	}
+	if err := s.joins(ctx, folds, owner); err != nil {
+		return err
+	}
 	traces := slices.Sorted(maps.Keys(owner))
 	if len(traces) == 0 {
 		return nil
@@ -335,23 +338,25 @@ func (f *Fold) traces() []string {
 // joined tells which of the traces belong to a task with an id of its own: their provisional task is part of that one.
 func (s *taskSearch) joined(ctx context.Context, traces []string) (map[string]bool, error) {
 	out := map[string]bool{}
-	groups, err := s.events.Aggregate(ctx, s.project, store.Aggregate{
-		Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.And{
-			store.In{Field: store.FieldTraceID, Values: traces},
-			store.Not{Filter: store.Eq(store.FieldTaskProvisional, "true")},
-			store.Exists{Field: store.FieldTaskID},
-		}},
-		By:      []string{store.FieldTraceID},
-		Columns: []store.Column{{Func: store.CountRows}},
-		Limit:   len(traces) + 1,
-	})
-	if errors.Is(err, store.ErrPartial) {
-		s.partial = true
-	} else if err != nil {
-		return nil, fmt.Errorf("find tasks of traces: %w", err)
-	}
-	for _, g := range groups {
-		out[g.Key[0]] = true
+	for _, kind := range []store.Kind{store.KindSpan, store.KindJoin} {
+		groups, err := s.events.Aggregate(ctx, s.project, store.Aggregate{
+			Scope: store.Scope{Kind: kind, Time: signal.AllTime(), Filter: store.And{
+				store.In{Field: store.FieldTraceID, Values: traces},
+				store.Not{Filter: store.Eq(store.FieldTaskProvisional, "true")},
+				store.Exists{Field: store.FieldTaskID},
+			}},
+			By:      []string{store.FieldTraceID},
+			Columns: []store.Column{{Func: store.CountRows}},
+			Limit:   len(traces) + 1,
+		})
+		if errors.Is(err, store.ErrPartial) {
+			s.partial = true
+		} else if err != nil {
+			return nil, fmt.Errorf("find tasks of traces: %w", err)
+		}
+		for _, g := range groups {
+			out[g.Key[0]] = true
+		}
 	}
 	return out, nil
 }

@@ -11,7 +11,7 @@
 //
 // Values are ints, doubles or bools when they look like one, else texts; what is quoted is a text. These keys are no
 // attributes but say what a span is: id and parent (hex), kind, status, error (the status error with that message), and
-// link (TRACE/SPAN). Short for attributes are outcome, to, from and wait (of messages). Lines may end with a comment
+// link (TRACE/SPAN); a log record's are severity, event, span (hex) and trace=none. Short for attributes are outcome, to, from and wait (of messages). Lines may end with a comment
 // behind " # ".
 package teamtest
 
@@ -232,6 +232,12 @@ func (p *parser) log(it item) error {
 			r.SetSeverityText(text)
 		case "event":
 			r.SetEventName(text)
+		case "span": // of another span than the one around
+			n, err := strconv.ParseUint(fmt.Sprint(a.value), 16, 64)
+			if err != nil {
+				return fmt.Errorf("span: %w", err)
+			}
+			r.SetSpanID(spanID(n))
 		case "trace": // "none": written outside of any trace
 			r.SetTraceID(pcommon.TraceID{})
 			r.SetSpanID(pcommon.SpanID{})

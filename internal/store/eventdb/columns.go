@@ -68,7 +68,7 @@ func impliedType(name string) store.Type {
 		store.FieldTokensCacheWrite1h, store.FieldTokensOutput, store.FieldTokensReasoning, store.FieldCostMicro,
 		store.FieldCostRest:
 		return store.TypeInt
-	case store.FieldTaskProvisional, store.FieldRecordTimeZero:
+	case store.FieldTaskProvisional, store.FieldTaskInherited, store.FieldRecordTimeZero:
 		return store.TypeBool
 	default:
 		return store.TypeString

@@ -1,0 +1,87 @@
+package test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+
+	"github.com/mindscope/mindscope/internal/query/teamtest"
+	"github.com/mindscope/mindscope/test/harness"
+)
+
+const protoBody = "application/x-protobuf"
+
+// postScenario posts a scenario to the server's OTLP port.
+func postScenario(t *testing.T, s *harness.Server, text string) {
+	t.Helper()
+	traces, logs, err := teamtest.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spans, err := ptraceotlp.NewExportRequestFromTraces(traces).MarshalProto()
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := plogotlp.NewExportRequestFromLogs(logs).MarshalProto()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, body := range map[string][]byte{"/v1/traces": spans, "/v1/logs": records} {
+		if status, answer := harness.Post(t, s.OTLPHTTP+path, protoBody, body); status != http.StatusOK || len(answer) != 0 {
+			t.Fatalf("send to %s: status %d, %s", path, status, answer)
+		}
+	}
+}
+
+type auditAnswer struct {
+	Complete bool
+	Score    float64
+	Findings []struct{ Hop, Agent, Kind, Text string }
+}
+
+// TestBrokenTasksAreAudited sends a healthy task and the twelve broken ones through the real server, a request a span, and
+// asks for the account of each by the API and by the command line.
+func TestBrokenTasksAreAudited(t *testing.T) {
+	s := harness.Start(t, harness.Options{})
+	begin := "at " + time.Now().UTC().Add(-2*time.Hour).Format(time.RFC3339) + "\n"
+	all := teamtest.Breakages()
+	for _, b := range all {
+		for _, line := range b.Lines {
+			postScenario(t, s, begin+line)
+		}
+	}
+	for n, b := range all {
+		harness.Eventually(t, visible, b.Name, func() error {
+			var l auditAnswer
+			if err := s.Get("/api/mindscope/v1/tasks/"+teamtest.TaskOf(n)+"/audit", &l); err != nil {
+				return err
+			}
+			if b.Kind == "" {
+				if !l.Complete || l.Score != 100 {
+					return fmt.Errorf("the healthy task: %+v", l)
+				}
+				return nil
+			}
+			if len(l.Findings) != 1 || l.Score != b.Score || l.Complete {
+				return fmt.Errorf("want %v and one finding: %+v", b.Score, l)
+			}
+			if f := l.Findings[0]; f.Hop != b.Hop || f.Agent != b.Agent || f.Kind != b.Kind || f.Text != b.Text {
+				return fmt.Errorf("want %s at %s's %s, %q: %+v", b.Kind, b.Agent, b.Hop, b.Text, f)
+			}
+			return nil
+		})
+		out, errOut, code := s.Run(t, "audit", teamtest.TaskOf(n))
+		want := 5
+		if b.Kind == "" {
+			want = 0
+		}
+		if code != want || !strings.Contains(out, fmt.Sprintf("%.1f %% complete", b.Score)) || !strings.Contains(out, b.Text) {
+			t.Errorf("%s: `mindscope audit` exits with %d, want %d:\n%s%s", b.Name, code, want, out, errOut)
+		}
+	}
+}
