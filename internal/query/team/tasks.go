@@ -42,12 +42,15 @@ type TaskPage struct {
 type taskKey struct{ team, id string }
 
 const (
-	// firstWindow is the first stretch of time that is searched for tasks; it doubles until the page is full.
-	firstWindow = 15 * time.Minute
+	// firstWindow is the first stretch of time that is searched for tasks. It becomes twice as long until the page is
+	// full, and four times as long while nothing is found.
+	firstWindow = time.Minute
+	// windowSteps is into how many parts a window is divided: the newest ones are often enough.
+	windowSteps = 16
 	// maxWindow is beyond any retention.
 	maxWindow = int64(1) << 61
-	// maxKeys bounds the tasks that are looked at in one window; a window with more is halved.
-	maxKeys = 1000
+	// maxKeys bounds the tasks, each in each part, that are looked at in one window; a window with more is halved.
+	maxKeys = 4000
 	// maxBatch bounds the spans, as far as a window shows them, of the tasks that are summed up at once.
 	maxBatch = 100_000
 	// futureLimit is how far the clocks of senders may run ahead.
@@ -68,8 +71,12 @@ func (q *Questions) Tasks(ctx context.Context, p signal.Project, tq TaskQuery) (
 		if err != nil {
 			return TaskPage{}, err
 		}
-		if size *= 2; got > want { // too many for one window
+		size *= 2
+		switch {
+		case got > want: // too many for one window
 			size = max(start-got, int64(time.Second))
+		case len(s.tasks) == 0:
+			size *= 2
 		}
 		start, size = got, min(size, maxWindow)
 		found := s.found(start)
@@ -151,11 +158,11 @@ func (s *taskSearch) rowFilters() store.And {
 
 func (s *taskSearch) selective() bool { return len(s.rowFilters()) > 1 }
 
-// look finds the tasks that have a row in [start, looked) and sums them up. Where there are too many it looks at a
-// shorter stretch; it returns where that begins.
+// look finds the tasks that have a row in [start, looked) and sums them up, newest first. Where there are too many, or the
+// page is full before all are summed up, it ends earlier; it returns where that is.
 func (s *taskSearch) look(ctx context.Context, start int64) (int64, error) {
 	for start < s.looked {
-		keys, err := s.keys(ctx, signal.TimeRange{Start: start, End: s.looked})
+		parts, err := s.parts(ctx, signal.TimeRange{Start: start, End: s.looked})
 		if errors.Is(err, store.ErrTooMany) && s.looked-start > 1 {
 			start += (s.looked - start) / 2
 			continue
@@ -163,21 +170,55 @@ func (s *taskSearch) look(ctx context.Context, start int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		s.looked = start
-		if err := s.sumAll(ctx, keys); err != nil {
-			return 0, err
+		for len(parts) > 0 {
+			keys, from, n := take(parts, s.limit+1-len(s.found(s.looked)))
+			if parts = parts[n:]; len(parts) == 0 {
+				from = start
+			}
+			s.looked = from
+			if err := s.sumAll(ctx, keys); err != nil {
+				return 0, err
+			}
+			if len(s.found(from)) > s.limit {
+				return from, nil
+			}
 		}
+		s.looked = start
 	}
 	return start, nil
 }
 
-// keys returns the tasks with a row in a range that are not known yet, with the number of those rows.
-func (s *taskSearch) keys(ctx context.Context, within signal.TimeRange) (map[taskKey]int, error) {
-	keys := map[taskKey]int{}
+// part is a part of a window with the tasks that have rows in it, and how many.
+type part struct {
+	start int64
+	keys  map[taskKey]int
+}
+
+// take joins the first parts until they have n tasks, and returns where the last one begins and how many they are.
+func take(parts []part, n int) (keys map[taskKey]int, from int64, taken int) {
+	keys = map[taskKey]int{}
+	for _, p := range parts {
+		for k, rows := range p.keys {
+			keys[k] += rows
+		}
+		from = p.start
+		if taken++; len(keys) >= n {
+			break
+		}
+	}
+	return keys, from, taken
+}
+
+// parts returns the parts of a range that have rows of tasks which are not known yet, newest first.
+func (s *taskSearch) parts(ctx context.Context, within signal.TimeRange) ([]part, error) {
+	found := map[int64]map[taskKey]int{}
+	past := min(within.End, s.clock().UnixNano()) - within.Start // hardly anything lies ahead
+	step := time.Duration(max(past/windowSteps, int64(time.Second)))
 	for _, kind := range workKinds() {
 		groups, err := s.events.Aggregate(ctx, s.project, store.Aggregate{
 			Scope:   store.Scope{Kind: kind, Time: within, Filter: s.rowFilters()},
 			By:      []string{store.FieldTeam, store.FieldTaskID, store.FieldTaskProvisional},
+			Step:    step,
 			Columns: []store.Column{{Func: store.CountRows}},
 			Limit:   maxKeys,
 		})
@@ -191,12 +232,20 @@ func (s *taskSearch) keys(ctx context.Context, within signal.TimeRange) (map[tas
 			if g.Key[2] == "true" {
 				key.team = ""
 			}
-			if _, known := s.tasks[key]; !known && strings.HasPrefix(key.id, s.query.Prefix) {
-				keys[key] += int(g.Values[0])
+			if _, known := s.tasks[key]; known || !strings.HasPrefix(key.id, s.query.Prefix) {
+				continue
 			}
+			if found[g.Start] == nil {
+				found[g.Start] = map[taskKey]int{}
+			}
+			found[g.Start][key] += int(g.Values[0])
 		}
 	}
-	return keys, nil
+	out := make([]part, 0, len(found))
+	for _, start := range slices.Backward(slices.Sorted(maps.Keys(found))) {
+		out = append(out, part{start, found[start]})
+	}
+	return out, nil
 }
 
 // sumAll sums tasks up, some of a team at a time.
