@@ -47,7 +47,7 @@ lint: ## check style, layers and that generated files are current
 	  (cd $$m && $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 	@$(GO) test ./internal/arch
 	@$(MAKE) --no-print-directory generate
-	@changed=$$(git status --porcelain -- internal/conv sdk/conv docs); if [ -n "$$changed" ]; then \
+	@changed=$$(git status --porcelain -- internal/conv sdk/conv docs deploy); if [ -n "$$changed" ]; then \
 	  echo "generated files are not current: commit what 'make generate' changed"; echo "$$changed"; exit 1; fi
 
 .PHONY: fmt
@@ -55,10 +55,15 @@ fmt: ## format the code
 	@for m in $(MODULES); do (cd $$m && $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint fmt --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 .PHONY: generate
-generate: ## write what is generated: names from conv/registry.yaml, the API's description, docs
+generate: ## write what is generated: names from conv/registry.yaml, the API's description, docs, dashboards
 	@$(GO) run ./conv
 	@$(GO) run ./docs
+	@$(GO) run ./deploy
 	@$(GO) run ./test/benchreport doc
+
+.PHONY: dashboards
+dashboards: ## write deploy/grafana and deploy/prometheus from the program's own descriptions
+	@$(GO) run ./deploy
 
 # Each bench-NAME writes bench/NAME.json; bench/NAME.yaml says what the figures mean and must reach.
 .PHONY: bench bench-server bench-sdk bench-store bench-enrich

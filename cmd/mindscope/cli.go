@@ -38,6 +38,7 @@ type cli struct {
 	Export  exportCmd  `cmd:"" help:"Hand out all of a user, a task or a trace as OTLP JSON."`
 	Backup  backupCmd  `cmd:"" help:"Copy the store of a running server into a folder."`
 	Restore restoreCmd `cmd:"" help:"Make a data folder of a backup."`
+	Grafana grafanaCmd `cmd:"" help:"Set up a Grafana."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -11,6 +11,7 @@ import (
 var layers = map[string][]string{
 	"conv":      {},
 	"ui":        {},
+	"grafana":   {"conv"},
 	"config":    {},
 	"client":    {},
 	"self":      {},
@@ -33,7 +34,9 @@ var layers = map[string][]string{
 var testOnly = []string{
 	"testing", "testing/synctest", "net/http/httptest",
 	"github.com/google/go-cmp/cmp", "go.uber.org/goleak", "pgregory.net/rapid", "github.com/rogpeppe/go-internal/testscript",
-	module + "/internal/store/storetest", module + "/internal/query/teamtest", module + "/test/harness", module + "/test/corpus",
+	module + "/internal/store/storetest", module + "/internal/query/teamtest", module + "/test/harness", module + "/test/corpus", module + "/test/panels",
+	"github.com/grafana/grafana-foundation-sdk/go/cog", "github.com/grafana/grafana-foundation-sdk/go/cog/plugins",
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard", "github.com/grafana/grafana-foundation-sdk/go/units",
 }
 
 const (
@@ -121,6 +124,10 @@ func TestForbidden(t *testing.T) {
 	f("cmd/mindscope", sdk, false, true)
 	f("cmd/mindscope", sdk, true, true)
 	f("internal/app", "testing", false, true)
+	f("internal/grafana", in+"conv", false, false)
+	f("internal/grafana", in+"rule", false, true)
+	f("internal/grafana", "github.com/grafana/grafana-foundation-sdk/go/dashboard", false, true)
+	f("internal/grafana", "github.com/grafana/grafana-foundation-sdk/go/dashboard", true, false)
 	f("internal/store/storetest", "testing", false, false)
 	f("internal/app", "testing", true, false)
 	f("sdk/mindbus", in+"conv", false, true)
