@@ -27,6 +27,7 @@ func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 	if b, ok := events.(apiteam.Backuper); ok {
 		api.Backups(b)
 	}
+	a.traceRoutes(mux, corrected)
 	if metrics != nil {
 		mux.Handle(prom.Prefix+"/", metrics.api)
 		if metrics.alerts != nil {

@@ -57,14 +57,14 @@ func columnOf(attr string) string {
 	if len(attr) <= len(prefix) || attr[:len(prefix)] != prefix {
 		return ""
 	}
-	if column := attr[len(prefix):]; isColumn(column) {
+	if column := attr[len(prefix):]; IsColumn(column) {
 		return column
 	}
 	return ""
 }
 
-// isColumn tells whether a field is a canonical column.
-func isColumn(name string) bool {
+// IsColumn tells whether a field is a canonical column: in pdata it is the attribute "mindscope." + name.
+func IsColumn(name string) bool {
 	switch name {
 	case FieldTeam, FieldTaskID, FieldTaskType, FieldTaskProvisional, FieldTaskInherited, FieldAgent, FieldOperation,
 		FieldConversation, FieldUser, FieldTool, FieldProvider, FieldModel, FieldQuality, FieldDialect,

@@ -23,7 +23,7 @@ func (o *ordinals) of(r *Row) string {
 	b := o.buf
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.Time))
 	for _, f := range r.Fields {
-		if !isColumn(f.Name) {
+		if !IsColumn(f.Name) {
 			b = appendFieldKey(b, f)
 		}
 	}

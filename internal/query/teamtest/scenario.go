@@ -2,6 +2,7 @@
 //
 //	service newsroom                                   # what follows is of this service
 //	resource ai_team.team=press                        # … with these resource attributes
+//	scope library 1.2                                  # … and of this instrumentation scope and version
 //	trace 1                                            # … in this trace
 //	execute_task | 0s 9s | ai_team.task.id=task-456    # a span: name, start and duration, attributes
 //	  send cmd.writer | 1s 2ms | kind=producer         # two more spaces: a child
@@ -11,7 +12,8 @@
 //
 // Values are ints, doubles or bools when they look like one, else texts; what is quoted is a text. These keys are no
 // attributes but say what a span is: id and parent (hex), kind, status, error (the status error with that message), and
-// link (TRACE/SPAN); a log record's are severity, event, span (hex) and trace=none. Short for attributes are outcome, to, from and wait (of messages). Lines may end with a comment
+// link (TRACE/SPAN), and event (a name), whose attributes follow as event.NAME; a log record's are severity, event, span
+// (hex) and trace=none. Short for attributes are outcome, to, from and wait (of messages). Lines may end with a comment
 // behind " # ".
 package teamtest
 
@@ -57,6 +59,7 @@ type parser struct {
 	spans    ptrace.SpanSlice
 	records  plog.LogRecordSlice
 	resource map[string]any
+	scope    string
 	fresh    bool // the resource changed since it was written
 	at       time.Time
 	trace    pcommon.TraceID
@@ -76,7 +79,10 @@ func (p *parser) line(line string) error {
 		p.trace, p.around = traceID(n), nil
 		return err
 	case "service":
-		p.resource, p.fresh = map[string]any{"service.name": rest}, true
+		p.resource, p.scope, p.fresh = map[string]any{"service.name": rest}, "", true
+		return nil
+	case "scope":
+		p.scope, p.fresh = rest, true
 		return nil
 	case "resource":
 		attrs, err := pairs(rest)
@@ -139,7 +145,12 @@ func (p *parser) begin() {
 		put(rs.Resource().Attributes(), k, v)
 		put(rl.Resource().Attributes(), k, v)
 	}
-	p.spans, p.records = rs.ScopeSpans().AppendEmpty().Spans(), rl.ScopeLogs().AppendEmpty().LogRecords()
+	ss := rs.ScopeSpans().AppendEmpty()
+	if words := strings.Fields(p.scope); len(words) > 0 {
+		ss.Scope().SetName(words[0])
+		ss.Scope().SetVersion(strings.Join(words[1:], " "))
+	}
+	p.spans, p.records = ss.Spans(), rl.ScopeLogs().AppendEmpty().LogRecords()
 	p.fresh = false
 }
 
@@ -171,11 +182,19 @@ func (p *parser) span(it item) error {
 			s.Status().SetCode(map[string]ptrace.StatusCode{"ok": ptrace.StatusCodeOk, "error": ptrace.StatusCodeError}[text])
 		case "error":
 			s.Status().SetMessage(fmt.Sprint(a.value))
+		case "event":
+			e := s.Events().AppendEmpty()
+			e.SetName(text)
+			e.SetTimestamp(pcommon.NewTimestampFromTime(it.start.Add(it.took / 2)))
 		case "link":
 			if err := link(s.Links().AppendEmpty(), text); err != nil {
 				return err
 			}
 		default:
+			if name, ok := strings.CutPrefix(a.key, "event."); ok && s.Events().Len() > 0 {
+				put(s.Events().At(s.Events().Len()-1).Attributes(), name, a.value)
+				continue
+			}
 			put(s.Attributes(), a.key, a.value)
 		}
 	}

@@ -1,0 +1,194 @@
+package traceql
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// Options are limits; the zero value takes the defaults named beside the fields.
+type Options struct {
+	// Memory is how many bytes one question may hold; default 256 MiB.
+	Memory int64
+	// Series bounds the series of an answer; default 1 000.
+	Series int
+}
+
+// Engine answers queries from a store. It is safe for concurrent use.
+type Engine struct {
+	events store.Reader
+	opts   Options
+}
+
+// New returns an Engine.
+func New(events store.Reader, opts Options) *Engine {
+	opts.Memory = cmp.Or(opts.Memory, defaultMemory)
+	opts.Series = cmp.Or(opts.Series, 1000)
+	return &Engine{events: events, opts: opts}
+}
+
+// spanBytes is what a span takes beside its values, with its places in maps.
+const spanBytes = 320
+
+// run is the state of one question.
+type run struct {
+	events  store.Reader
+	project signal.Project
+	budget  *budget
+	texts   *interner
+	schema  *schema
+	spans   int // that were looked at
+	traces  int
+	partial bool
+}
+
+func (e *Engine) run(p signal.Project) *run {
+	b := &budget{limit: e.opts.Memory}
+	return &run{events: e.events, project: p, budget: b, texts: newInterner(b), schema: newSchema()}
+}
+
+// errStop ends a reading early.
+var errStop = errors.New("stop")
+
+// each calls f with the rows of a question until f returns an error, which it returns unless it is errStop. That a part of
+// the store did not answer is noted.
+func (r *run) each(ctx context.Context, q store.Select, f func(*store.Row) error) error {
+	for row, err := range r.events.Select(ctx, r.project, q) {
+		if errors.Is(err, store.ErrPartial) {
+			r.partial = true
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read spans: %w", err)
+		}
+		if err := f(row); err != nil {
+			if errors.Is(err, errStop) {
+				return nil
+			}
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// baseFields are read of every span of a trace.
+func baseFields() []string {
+	return []string{
+		store.FieldTraceID, store.FieldSpanID, store.FieldParentSpanID, store.FieldName, store.FieldService,
+		store.FieldStatus, store.FieldDuration,
+	}
+}
+
+const (
+	// singly is how many traces are read whole, wherever their spans lie: the store looks up the time of each.
+	singly = 64
+	// margin is how far around its candidates the spans of more traces are looked for at first.
+	margin = int64(10 * time.Minute)
+	// batchOfTraces bounds the traces that are held at once.
+	batchOfTraces = 500
+)
+
+// load reads traces, by their ids. within is the time in which spans of them were found.
+func (r *run) load(ctx context.Context, ids []string, within signal.TimeRange) ([]*trace, error) {
+	if len(ids) <= singly {
+		return r.read(ctx, ids, signal.AllTime())
+	}
+	within.Start, within.End = within.Start-margin, within.End+margin
+	traces, err := r.read(ctx, ids, within)
+	if err != nil {
+		return nil, err
+	}
+	// Traces that reach out of the time are read again, whole.
+	var again []string
+	whole := traces[:0]
+	for _, t := range traces {
+		if t.orphans > 0 || t.root == nil || t.end >= within.End {
+			again = append(again, t.id)
+			continue
+		}
+		whole = append(whole, t)
+	}
+	for chunk := range slices.Chunk(again, singly) {
+		more, err := r.read(ctx, chunk, signal.AllTime())
+		if err != nil {
+			return nil, err
+		}
+		whole = append(whole, more...)
+	}
+	return whole, nil
+}
+
+// read reads the spans of traces in a time.
+func (r *run) read(ctx context.Context, ids []string, at signal.TimeRange) ([]*trace, error) {
+	q := store.Select{
+		Scope:  store.Scope{Kind: store.KindSpan, Time: at, Filter: store.In{Field: store.FieldTraceID, Values: ids}},
+		Fields: unique(slices.Concat(baseFields(), r.schema.fields)),
+	}
+	byID := make(map[string]*trace, len(ids))
+	var out []*trace
+	err := r.each(ctx, q, func(row *store.Row) error {
+		s, err := r.span(row)
+		if err != nil {
+			return err
+		}
+		id := row.Text(store.FieldTraceID)
+		t := byID[id]
+		if t == nil {
+			if id, err = r.texts.text(id); err != nil {
+				return err
+			}
+			t = &trace{id: id}
+			byID[id] = t
+			out = append(out, t)
+		}
+		t.spans = append(t.spans, s)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range out {
+		t.arrange()
+	}
+	return out, nil
+}
+
+// span makes a span of a row.
+func (r *run) span(row *store.Row) (*span, error) {
+	r.spans++
+	s := &span{
+		start: row.Time, duration: row.Get(store.FieldDuration).Int(), status: keyword(row.Text(store.FieldStatus)),
+		values: r.schema.read(row),
+	}
+	if err := r.budget.take(spanBytes + len(s.values)*valueBytes); err != nil {
+		return nil, err
+	}
+	for _, text := range []struct {
+		to    *string
+		field string
+	}{
+		{&s.id, store.FieldSpanID}, {&s.parentID, store.FieldParentSpanID}, {&s.name, store.FieldName}, {&s.service, store.FieldService},
+	} {
+		var err error
+		if *text.to, err = r.texts.text(row.Text(text.field)); err != nil {
+			return nil, err
+		}
+	}
+	for i := range s.values {
+		if err := r.texts.value(&s.values[i]); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func unique(texts []string) []string {
+	slices.Sort(texts)
+	return slices.Compact(texts)
+}
