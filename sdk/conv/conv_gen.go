@@ -185,6 +185,10 @@ const (
 	ServerAddress = "server.address"
 	// ServerPort: Port of the peer.
 	ServerPort = "server.port"
+	// HTTPResponseStatusCode: Status of the answer to an HTTP request.
+	HTTPResponseStatusCode = "http.response.status_code"
+	// HTTPRequestResendCount: How often the same request was sent before: the first attempt has none.
+	HTTPRequestResendCount = "http.request.resend_count"
 	// UserID: The user.
 	UserID = "user.id"
 	// SessionID: The session.
