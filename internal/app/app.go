@@ -19,6 +19,7 @@ import (
 	"github.com/mindscope/mindscope/internal/enrich/cost"
 	"github.com/mindscope/mindscope/internal/enrich/redact"
 	"github.com/mindscope/mindscope/internal/query/team"
+	"github.com/mindscope/mindscope/internal/receive/mindbus"
 	"github.com/mindscope/mindscope/internal/receive/otlp"
 	"github.com/mindscope/mindscope/internal/self"
 	"github.com/mindscope/mindscope/internal/signal"
@@ -53,6 +54,7 @@ type App struct {
 	stops    []part // of the parts that run, in the order of their start
 	httpAddr string
 	receiver *otlp.Receiver
+	tap      *mindbus.Tap // nil without a bus
 	redactor *redact.Redactor
 	reloads  reloads
 	// spanMetrics counts committed rows.
@@ -156,6 +158,9 @@ func (a *App) start(ctx context.Context) error {
 	if a.redactor, err = redact.NewRedactor(redaction(a.cfg.Redact)); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	if err := a.makeTap(); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	events, err := a.openStore(a.derive())
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -176,7 +181,11 @@ func (a *App) start(ctx context.Context) error {
 	a.observeDisk()
 	stopHangups := a.reloadOnHangup()
 	a.running("reloads", func(context.Context) error { stopHangups(); return nil })
-	return a.startReceiver(ctx, sink)
+	if err := a.startReceiver(ctx, sink); err != nil {
+		return err
+	}
+	a.startTap(sink)
+	return nil
 }
 
 func (a *App) running(name string, stop func(context.Context) error) {
