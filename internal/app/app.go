@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mindscope/mindscope/internal/config"
+	"github.com/mindscope/mindscope/internal/derive/due"
 	"github.com/mindscope/mindscope/internal/derive/live"
 	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
 	"github.com/mindscope/mindscope/internal/enrich/cost"
@@ -61,6 +62,8 @@ type App struct {
 	spanMetrics *spanmetrics.Metrics
 	// live knows what runs now.
 	live *live.View
+	// due knows which tasks the ledger has to account for.
+	due *due.Tasks
 	// budgets know what is spent.
 	budgets *team.Budgets
 }
@@ -168,6 +171,7 @@ func (a *App) start(ctx context.Context) error {
 	a.running("store", func(context.Context) error { return events.Close() })
 	a.observeStore(events)
 	a.startTicks()
+	a.startLedger(team.New(events, team.Options{Watch: a.live}), events)
 	metrics, err := a.startMetrics(team.New(events, team.Options{}))
 	if err != nil {
 		return errors.Join(err, listener.Close())
