@@ -20,7 +20,7 @@ const (
 
 // follow makes what knows which tasks are due to be accounted for.
 func (a *App) follow() *due.Tasks {
-	a.due = due.New(due.Config{})
+	a.due = due.New(due.Config{Settle: a.cfg.Ledger.Settle})
 	a.metrics.Gauge("mindscope_ledger_waiting_tasks", "Tasks that move or were not accounted for yet.", func() float64 {
 		n, _ := a.due.Count()
 		return float64(n)

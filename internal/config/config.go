@@ -33,6 +33,7 @@ type Config struct {
 	Alertmanager Alertmanager
 	Budgets      []Budget
 	MindBus      MindBus
+	Ledger       Ledger
 	// ExternalURL is where people reach this server; it is in notifications. "" is the address it listens on.
 	ExternalURL string
 }
@@ -70,6 +71,7 @@ func Default(getenv func(string) string) Config {
 		Store:            defaultStore(),
 		Alertmanager:     Alertmanager{Enabled: true},
 		MindBus:          defaultMindBus(),
+		Ledger:           Ledger{Settle: time.Minute},
 	}
 }
 

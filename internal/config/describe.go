@@ -78,6 +78,7 @@ func docs() map[string]string {
 		"metrics.max_mib":            "disk that metrics may take in MiB; 0 is no bound",
 		"metrics.own_interval":       "how often the server's own and derived metrics are read",
 		"metrics.prometheus_file":    "a prometheus.yml whose targets are scraped",
+		"ledger.settle":              "how long nothing of an ended task has come when it is accounted for ([ledger.md](ledger.md)); spans that come later are late",
 		"rules.enabled":              "evaluate the shipped rules and those of prometheus.yml",
 		"rules.task_failure_ratio":   "share of failed tasks that alerts",
 		"rules.llm_error_ratio":      "share of failed calls of models that alerts",

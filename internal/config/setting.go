@@ -30,7 +30,7 @@ type setting struct {
 // settings returns all keys in the order in which problems are reported.
 func settings() []setting {
 	return slices.Concat(serverSettings(), mindBusSettings(), storeSettings(), enrichSettings(), logSettings(), metricSettings(),
-		ruleSettings(), budgetSettings())
+		ruleSettings(), budgetSettings(), ledgerSettings())
 }
 
 func serverSettings() []setting {
