@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"go/format"
 	"log"
+	"maps"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -44,7 +47,11 @@ type metric struct {
 	Buckets    string   `yaml:"buckets"`
 	Mission    bool     `yaml:"mission"`
 	ServerOnly bool     `yaml:"server_only"`
-	Brief      string   `yaml:"brief"`
+	// Conventions: one of OpenTelemetry's, which a sender's instrumentation may bring.
+	Conventions bool `yaml:"conventions"`
+	// NoSDK: the SDK can't know it, or leaves it to others.
+	NoSDK bool   `yaml:"no_sdk"`
+	Brief string `yaml:"brief"`
 }
 
 func main() {
@@ -111,13 +118,13 @@ func goFile(r registry, server bool) ([]byte, error) {
 		names = append(names, attribute{ID: "prom." + m.Prom, Brief: m.Brief})
 	}
 	constants(&b, "Names of metrics as Prometheus exposes them", names)
-	for _, k := range []string{"duration", "quality"} {
+	for _, k := range slices.Sorted(maps.Keys(r.Buckets)) {
 		fmt.Fprintf(&b, "// %sBuckets returns the upper bounds of the %s histograms.\nfunc %sBuckets() []float64 {\n\treturn []float64{", strings.ToUpper(k[:1])+k[1:], k, strings.ToUpper(k[:1])+k[1:])
 		for i, v := range r.Buckets[k] {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			fmt.Fprintf(&b, "%g", v)
+			b.WriteString(strconv.FormatFloat(v, 'f', -1, 64))
 		}
 		b.WriteString("}\n}\n\n")
 	}
@@ -160,6 +167,8 @@ type Metric struct {
 	Mission bool
 	// ServerOnly: derived by the server for every sender, also for one that emits metrics itself.
 	ServerOnly bool
+	// NoSDK: the SDK can't know it, or leaves it to others.
+	NoSDK bool
 }
 
 // Metrics returns the registry's metrics in its order.
@@ -171,8 +180,8 @@ func Metrics() []Metric {
 		if m.Buckets != "" {
 			buckets = strings.ToUpper(m.Buckets[:1]) + m.Buckets[1:] + "Buckets()"
 		}
-		fmt.Fprintf(b, "\t\t{Name: %s, Prom: %s, Instrument: %q, Unit: %q, Brief: %q, Labels: %#v, Buckets: %s, Mission: %t, ServerOnly: %t},\n",
-			goName("metric."+m.ID), goName("prom."+m.Prom), m.Instrument, m.Unit, m.Brief, m.Labels, buckets, m.Mission, m.ServerOnly)
+		fmt.Fprintf(b, "\t\t{Name: %s, Prom: %s, Instrument: %q, Unit: %q, Brief: %q, Labels: %#v, Buckets: %s, Mission: %t, ServerOnly: %t, NoSDK: %t},\n",
+			goName("metric."+m.ID), goName("prom."+m.Prom), m.Instrument, m.Unit, m.Brief, m.Labels, buckets, m.Mission, m.ServerOnly, m.NoSDK)
 	}
 	b.WriteString("\t}\n}\n")
 }
@@ -215,6 +224,23 @@ func attributesPage(r registry) []byte {
 	return b.Bytes()
 }
 
+const ownership = `## Who counts
+
+One owner a series: nothing is counted twice.
+
+* The server counts all of the above from the spans, start records and logs of every sender, each span once.
+* A sender that counts by itself says so in its resource: ` + "`ai_team.metrics=sdk`" + ` (the Go SDK does so with ` + "`WithMetrics`" + `; others by
+  ` + "`OTEL_RESOURCE_ATTRIBUTES`" + `). For its spans the server counts only what it always does (emitted by: server), and takes the rest from
+  the sender. Metrics that come otherwise than by OTLP say it by a label: ` + "`ai_team_metrics: sdk`" + ` in the target's ` + "`static_configs`" + `.
+* Other series of these names that a sender brings, scraped, by remote write or by OTLP, are kept for a team of which the server
+  has seen no span, and dropped for one that it counts by itself. A series without a team of its own (label ` + "`team`" + `, or
+  ` + "`ai_team.team`" + ` in the resource) is taken for one of any team of its project.
+* What was kept of a team before its first span came is deleted from the beginning of that span on: from then the server counts.
+* What the server always counts is never taken from a sender.
+
+Dropped samples are in ` + "`mindscope_metrics_samples_refused_total{reason=\"owned_by_server\"}`" + `; senders of OTLP are told by partial success.
+`
+
 func metricsPage(r registry) []byte {
 	var b bytes.Buffer
 	b.WriteString(pageHeader + "# Metrics\n\n")
@@ -222,8 +248,11 @@ func metricsPage(r registry) []byte {
 	b.WriteString("| metric | type | labels | meaning | emitted by |\n|---|---|---|---|---|\n")
 	for _, m := range r.Metrics {
 		by := "server, or SDK with `WithMetrics`"
-		if m.ServerOnly {
+		switch {
+		case m.ServerOnly:
 			by = "server"
+		case m.Conventions:
+			by = "server, or the sender's instrumentation"
 		}
 		name := "`" + m.Prom + "`"
 		if m.Mission {
@@ -233,8 +262,13 @@ func metricsPage(r registry) []byte {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, m.Instrument, labels, m.Brief, by)
 	}
 	b.WriteString("\nBold: the seven of the mission.\n\n")
-	for _, k := range []string{"duration", "quality"} {
-		fmt.Fprintf(&b, "Buckets of %s: %s\n\n", k, strings.Trim(strings.Join(strings.Fields(fmt.Sprint(r.Buckets[k])), " "), "[]"))
+	for _, k := range slices.Sorted(maps.Keys(r.Buckets)) {
+		bounds := make([]string, len(r.Buckets[k]))
+		for i, v := range r.Buckets[k] {
+			bounds[i] = strconv.FormatFloat(v, 'f', -1, 64)
+		}
+		fmt.Fprintf(&b, "Buckets of %s: %s\n\n", k, strings.Join(bounds, " "))
 	}
+	b.WriteString(ownership)
 	return append(bytes.TrimRight(b.Bytes(), "\n"), 0x0a)
 }

@@ -135,6 +135,7 @@ func (a *App) openMetrics(m *metricsPart) error {
 		dir, remove = temporary, func() error { return os.RemoveAll(temporary) }
 	}
 	db, err := metricdb.Open(dir, metricdb.Config{
+		Counted:   a.spanMetrics.CountedSince,
 		Retention: a.cfg.Metrics.Retention, MaxBytes: int64(a.cfg.Metrics.MaxMiB) << 20,
 		Logger: self.Quieter(a.log.With("component", "metricdb")), Registerer: a.metrics.Registerer(),
 	})
@@ -149,7 +150,7 @@ func (a *App) openMetrics(m *metricsPart) error {
 func (a *App) promAPI(m *metricsPart, engine *prompkg.Engine, scrapes *scrape.Manager) http.Handler {
 	cfg := prom.Config{
 		Engine: engine, Parser: promql.NewParser(), Lookback: promql.Lookback, QueryTimeout: queryTimeout,
-		Queryable: m.db.Queryable(), Exemplars: m.db.Exemplars(), Write: m.db.FromSenders(), Points: m.db.Points, Admin: m.db.Admin(),
+		Queryable: m.db.Queryable(), Exemplars: m.db.Exemplars(), Write: m.db.FromSenders(), WriteV1: m.db.FromOldWriters(), Points: m.db.Points, Admin: m.db.Admin(),
 		Families: func() map[string]prom.Family {
 			families := map[string]prom.Family{}
 			for name, f := range m.db.Families() {

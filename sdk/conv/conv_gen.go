@@ -275,6 +275,10 @@ const (
 	MetricAITeamBudgetSpentTokens = "ai_team.budget.spent_tokens"
 	// MetricAITeamBudgetUnpricedCalls: Calls in a budget's period whose price is not known, so that a budget in dollars can't see them.
 	MetricAITeamBudgetUnpricedCalls = "ai_team.budget.unpriced_calls"
+	// MetricGenAIClientOperationDuration: Duration of LLM calls.
+	MetricGenAIClientOperationDuration = "gen_ai.client.operation.duration"
+	// MetricGenAIClientTokenUsage: Tokens of LLM calls: input with cached ones, output with reasoning.
+	MetricGenAIClientTokenUsage = "gen_ai.client.token.usage"
 )
 
 // Names of metrics as Prometheus exposes them.
@@ -333,6 +337,10 @@ const (
 	PromAITeamBudgetSpentTokens = "ai_team_budget_spent_tokens"
 	// PromAITeamBudgetUnpricedCalls: Calls in a budget's period whose price is not known, so that a budget in dollars can't see them.
 	PromAITeamBudgetUnpricedCalls = "ai_team_budget_unpriced_calls"
+	// PromGenAIClientOperationDurationSeconds: Duration of LLM calls.
+	PromGenAIClientOperationDurationSeconds = "gen_ai_client_operation_duration_seconds"
+	// PromGenAIClientTokenUsage: Tokens of LLM calls: input with cached ones, output with reasoning.
+	PromGenAIClientTokenUsage = "gen_ai_client_token_usage"
 )
 
 // DurationBuckets returns the upper bounds of the duration histograms.
@@ -340,9 +348,19 @@ func DurationBuckets() []float64 {
 	return []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600}
 }
 
+// OperationBuckets returns the upper bounds of the operation histograms.
+func OperationBuckets() []float64 {
+	return []float64{0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
+}
+
 // QualityBuckets returns the upper bounds of the quality histograms.
 func QualityBuckets() []float64 {
 	return []float64{0, 2, 4, 6, 8, 10}
+}
+
+// TokensBuckets returns the upper bounds of the tokens histograms.
+func TokensBuckets() []float64 {
+	return []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}
 }
 
 // Metric describes one metric of the registry.
@@ -354,37 +372,41 @@ type Metric struct {
 	Mission bool
 	// ServerOnly: derived by the server for every sender, also for one that emits metrics itself.
 	ServerOnly bool
+	// NoSDK: the SDK can't know it, or leaves it to others.
+	NoSDK bool
 }
 
 // Metrics returns the registry's metrics in its order.
 func Metrics() []Metric {
 	return []Metric{
-		{Name: MetricAITeamTasks, Prom: PromAITeamTasksTotal, Instrument: "counter", Unit: "{task}", Brief: "Tasks by status: pending (accepted), completed, failed, cancelled.", Labels: []string{"status"}, Buckets: nil, Mission: true, ServerOnly: false},
-		{Name: MetricAITeamLLMCalls, Prom: PromAITeamLLMCallsTotal, Instrument: "counter", Unit: "{call}", Brief: "LLM calls.", Labels: []string{"model", "agent"}, Buckets: nil, Mission: true, ServerOnly: false},
-		{Name: MetricAITeamTaskDuration, Prom: PromAITeamTaskDurationSeconds, Instrument: "histogram", Unit: "s", Brief: "Duration of tasks.", Labels: []string{"task_type"}, Buckets: DurationBuckets(), Mission: true, ServerOnly: false},
-		{Name: MetricAITeamLLMLatency, Prom: PromAITeamLLMLatencySeconds, Instrument: "histogram", Unit: "s", Brief: "Latency of LLM calls.", Labels: []string{"model"}, Buckets: DurationBuckets(), Mission: true, ServerOnly: false},
-		{Name: MetricAITeamTasksInProgress, Prom: PromAITeamTasksInProgress, Instrument: "gauge", Unit: "", Brief: "Tasks that run now.", Labels: []string{}, Buckets: nil, Mission: true, ServerOnly: true},
-		{Name: MetricAITeamQualityScore, Prom: PromAITeamQualityScore, Instrument: "histogram", Unit: "", Brief: "Quality scores of tasks.", Labels: []string{}, Buckets: QualityBuckets(), Mission: true, ServerOnly: false},
-		{Name: MetricAITeamLLMCostDollars, Prom: PromAITeamLLMCostDollarsTotal, Instrument: "counter", Unit: "{USD}", Brief: "Cost of LLM calls in dollars. A trend: the exact figure is in the store.", Labels: []string{"model"}, Buckets: nil, Mission: true, ServerOnly: true},
-		{Name: MetricAITeamLLMTokens, Prom: PromAITeamLLMTokensTotal, Instrument: "counter", Unit: "", Brief: "Tokens by kind: input, cache_read, cache_write, output, reasoning; disjoint.", Labels: []string{"model", "agent", "token_type"}, Buckets: nil, Mission: false, ServerOnly: false},
-		{Name: MetricAITeamLLMErrors, Prom: PromAITeamLLMErrorsTotal, Instrument: "counter", Unit: "", Brief: "Failed LLM calls.", Labels: []string{"model", "agent", "error_type"}, Buckets: nil, Mission: false, ServerOnly: false},
-		{Name: MetricAITeamAgentCalls, Prom: PromAITeamAgentCallsTotal, Instrument: "counter", Unit: "{call}", Brief: "Invocations of agents: completed, failed, cancelled.", Labels: []string{"agent", "status"}, Buckets: nil, Mission: false, ServerOnly: false},
-		{Name: MetricAITeamAgentDuration, Prom: PromAITeamAgentDurationSeconds, Instrument: "histogram", Unit: "s", Brief: "Duration of agents' invocations.", Labels: []string{"agent"}, Buckets: DurationBuckets(), Mission: false, ServerOnly: false},
-		{Name: MetricAITeamAgentQualityScore, Prom: PromAITeamAgentQualityScore, Instrument: "histogram", Unit: "", Brief: "Quality scores of agents' work.", Labels: []string{"agent"}, Buckets: QualityBuckets(), Mission: false, ServerOnly: false},
-		{Name: MetricAITeamAgentCostDollars, Prom: PromAITeamAgentCostDollarsTotal, Instrument: "counter", Unit: "{USD}", Brief: "Cost of an agent's LLM calls in dollars.", Labels: []string{"agent"}, Buckets: nil, Mission: false, ServerOnly: true},
-		{Name: MetricAITeamMessages, Prom: PromAITeamMessagesTotal, Instrument: "counter", Unit: "", Brief: "Messages on MindBus.", Labels: []string{"from_agent", "to_agent", "type"}, Buckets: nil, Mission: false, ServerOnly: false},
-		{Name: MetricAITeamMessageWait, Prom: PromAITeamMessageWaitSeconds, Instrument: "histogram", Unit: "s", Brief: "Time messages wait before they are processed.", Labels: []string{"to_agent"}, Buckets: DurationBuckets(), Mission: false, ServerOnly: false},
-		{Name: MetricAITeamArtifacts, Prom: PromAITeamArtifactsTotal, Instrument: "counter", Unit: "", Brief: "Artifacts stored.", Labels: []string{"agent"}, Buckets: nil, Mission: false, ServerOnly: false},
-		{Name: MetricAITeamRecords, Prom: PromAITeamRecordsTotal, Instrument: "counter", Unit: "", Brief: "Database records written.", Labels: []string{"agent"}, Buckets: nil, Mission: false, ServerOnly: false},
-		{Name: MetricAITeamHopsMissing, Prom: PromAITeamHopsMissingTotal, Instrument: "counter", Unit: "", Brief: "Findings of the ledger, once each a task: hops where a task's id or trace was lost. hop is message, llm, record, artifact, log or span.", Labels: []string{"hop"}, Buckets: nil, Mission: false, ServerOnly: true},
-		{Name: MetricAITeamTasksStuck, Prom: PromAITeamTasksStuck, Instrument: "gauge", Unit: "", Brief: "Tasks that run three times as long as is usual for their type and show no new span.", Labels: []string{}, Buckets: nil, Mission: false, ServerOnly: true},
-		{Name: MetricAITeamOldestTask, Prom: PromAITeamOldestTaskSeconds, Instrument: "gauge", Unit: "s", Brief: "Age of the oldest task that runs.", Labels: []string{}, Buckets: nil, Mission: false, ServerOnly: true},
-		{Name: MetricAITeamPriceMisses, Prom: PromAITeamPriceMissesTotal, Instrument: "counter", Unit: "", Brief: "LLM calls without a known price or usage.", Labels: []string{"model"}, Buckets: nil, Mission: false, ServerOnly: true},
-		{Name: MetricAITeamBudgetUsedRatio, Prom: PromAITeamBudgetUsedRatio, Instrument: "gauge", Unit: "", Brief: "Part of a budget that is spent in its period; 1 is all of it. team `*` is all teams together.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
-		{Name: MetricAITeamBudgetLimitDollars, Prom: PromAITeamBudgetLimitDollars, Instrument: "gauge", Unit: "", Brief: "What a budget allows in its period.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
-		{Name: MetricAITeamBudgetSpentDollars, Prom: PromAITeamBudgetSpentDollars, Instrument: "gauge", Unit: "", Brief: "What was spent of a budget in its period, read from the store.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
-		{Name: MetricAITeamBudgetLimitTokens, Prom: PromAITeamBudgetLimitTokens, Instrument: "gauge", Unit: "", Brief: "Tokens that a budget allows in its period.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
-		{Name: MetricAITeamBudgetSpentTokens, Prom: PromAITeamBudgetSpentTokens, Instrument: "gauge", Unit: "", Brief: "Tokens that were spent of a budget in its period, read from the store.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
-		{Name: MetricAITeamBudgetUnpricedCalls, Prom: PromAITeamBudgetUnpricedCalls, Instrument: "gauge", Unit: "", Brief: "Calls in a budget's period whose price is not known, so that a budget in dollars can't see them.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true},
+		{Name: MetricAITeamTasks, Prom: PromAITeamTasksTotal, Instrument: "counter", Unit: "{task}", Brief: "Tasks by status: pending (accepted), completed, failed, cancelled.", Labels: []string{"status"}, Buckets: nil, Mission: true, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamLLMCalls, Prom: PromAITeamLLMCallsTotal, Instrument: "counter", Unit: "{call}", Brief: "LLM calls.", Labels: []string{"model", "agent"}, Buckets: nil, Mission: true, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamTaskDuration, Prom: PromAITeamTaskDurationSeconds, Instrument: "histogram", Unit: "s", Brief: "Duration of tasks.", Labels: []string{"task_type"}, Buckets: DurationBuckets(), Mission: true, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamLLMLatency, Prom: PromAITeamLLMLatencySeconds, Instrument: "histogram", Unit: "s", Brief: "Latency of LLM calls.", Labels: []string{"model"}, Buckets: DurationBuckets(), Mission: true, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamTasksInProgress, Prom: PromAITeamTasksInProgress, Instrument: "gauge", Unit: "", Brief: "Tasks that run now.", Labels: []string{}, Buckets: nil, Mission: true, ServerOnly: true, NoSDK: false},
+		{Name: MetricAITeamQualityScore, Prom: PromAITeamQualityScore, Instrument: "histogram", Unit: "", Brief: "Quality scores of tasks.", Labels: []string{}, Buckets: QualityBuckets(), Mission: true, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamLLMCostDollars, Prom: PromAITeamLLMCostDollarsTotal, Instrument: "counter", Unit: "{USD}", Brief: "Cost of LLM calls in dollars. A trend: the exact figure is in the store.", Labels: []string{"model"}, Buckets: nil, Mission: true, ServerOnly: true, NoSDK: false},
+		{Name: MetricAITeamLLMTokens, Prom: PromAITeamLLMTokensTotal, Instrument: "counter", Unit: "", Brief: "Tokens by kind: input, cache_read, cache_write, output, reasoning; disjoint.", Labels: []string{"model", "agent", "token_type"}, Buckets: nil, Mission: false, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamLLMErrors, Prom: PromAITeamLLMErrorsTotal, Instrument: "counter", Unit: "", Brief: "Failed LLM calls.", Labels: []string{"model", "agent", "error_type"}, Buckets: nil, Mission: false, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamAgentCalls, Prom: PromAITeamAgentCallsTotal, Instrument: "counter", Unit: "{call}", Brief: "Invocations of agents: completed, failed, cancelled.", Labels: []string{"agent", "status"}, Buckets: nil, Mission: false, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamAgentDuration, Prom: PromAITeamAgentDurationSeconds, Instrument: "histogram", Unit: "s", Brief: "Duration of agents' invocations.", Labels: []string{"agent"}, Buckets: DurationBuckets(), Mission: false, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamAgentQualityScore, Prom: PromAITeamAgentQualityScore, Instrument: "histogram", Unit: "", Brief: "Quality scores of agents' work.", Labels: []string{"agent"}, Buckets: QualityBuckets(), Mission: false, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamAgentCostDollars, Prom: PromAITeamAgentCostDollarsTotal, Instrument: "counter", Unit: "{USD}", Brief: "Cost of an agent's LLM calls in dollars.", Labels: []string{"agent"}, Buckets: nil, Mission: false, ServerOnly: true, NoSDK: false},
+		{Name: MetricAITeamMessages, Prom: PromAITeamMessagesTotal, Instrument: "counter", Unit: "", Brief: "Messages on MindBus.", Labels: []string{"from_agent", "to_agent", "type"}, Buckets: nil, Mission: false, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamMessageWait, Prom: PromAITeamMessageWaitSeconds, Instrument: "histogram", Unit: "s", Brief: "Time messages wait before they are processed.", Labels: []string{"to_agent"}, Buckets: DurationBuckets(), Mission: false, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamArtifacts, Prom: PromAITeamArtifactsTotal, Instrument: "counter", Unit: "", Brief: "Artifacts stored.", Labels: []string{"agent"}, Buckets: nil, Mission: false, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamRecords, Prom: PromAITeamRecordsTotal, Instrument: "counter", Unit: "", Brief: "Database records written.", Labels: []string{"agent"}, Buckets: nil, Mission: false, ServerOnly: false, NoSDK: false},
+		{Name: MetricAITeamHopsMissing, Prom: PromAITeamHopsMissingTotal, Instrument: "counter", Unit: "", Brief: "Findings of the ledger, once each a task: hops where a task's id or trace was lost. hop is message, llm, record, artifact, log or span.", Labels: []string{"hop"}, Buckets: nil, Mission: false, ServerOnly: true, NoSDK: true},
+		{Name: MetricAITeamTasksStuck, Prom: PromAITeamTasksStuck, Instrument: "gauge", Unit: "", Brief: "Tasks that run three times as long as is usual for their type and show no new span.", Labels: []string{}, Buckets: nil, Mission: false, ServerOnly: true, NoSDK: true},
+		{Name: MetricAITeamOldestTask, Prom: PromAITeamOldestTaskSeconds, Instrument: "gauge", Unit: "s", Brief: "Age of the oldest task that runs.", Labels: []string{}, Buckets: nil, Mission: false, ServerOnly: true, NoSDK: true},
+		{Name: MetricAITeamPriceMisses, Prom: PromAITeamPriceMissesTotal, Instrument: "counter", Unit: "", Brief: "LLM calls without a known price or usage.", Labels: []string{"model"}, Buckets: nil, Mission: false, ServerOnly: true, NoSDK: true},
+		{Name: MetricAITeamBudgetUsedRatio, Prom: PromAITeamBudgetUsedRatio, Instrument: "gauge", Unit: "", Brief: "Part of a budget that is spent in its period; 1 is all of it. team `*` is all teams together.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true, NoSDK: true},
+		{Name: MetricAITeamBudgetLimitDollars, Prom: PromAITeamBudgetLimitDollars, Instrument: "gauge", Unit: "", Brief: "What a budget allows in its period.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true, NoSDK: true},
+		{Name: MetricAITeamBudgetSpentDollars, Prom: PromAITeamBudgetSpentDollars, Instrument: "gauge", Unit: "", Brief: "What was spent of a budget in its period, read from the store.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true, NoSDK: true},
+		{Name: MetricAITeamBudgetLimitTokens, Prom: PromAITeamBudgetLimitTokens, Instrument: "gauge", Unit: "", Brief: "Tokens that a budget allows in its period.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true, NoSDK: true},
+		{Name: MetricAITeamBudgetSpentTokens, Prom: PromAITeamBudgetSpentTokens, Instrument: "gauge", Unit: "", Brief: "Tokens that were spent of a budget in its period, read from the store.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true, NoSDK: true},
+		{Name: MetricAITeamBudgetUnpricedCalls, Prom: PromAITeamBudgetUnpricedCalls, Instrument: "gauge", Unit: "", Brief: "Calls in a budget's period whose price is not known, so that a budget in dollars can't see them.", Labels: []string{"budget", "period", "agent", "model", "task_type"}, Buckets: nil, Mission: false, ServerOnly: true, NoSDK: true},
+		{Name: MetricGenAIClientOperationDuration, Prom: PromGenAIClientOperationDurationSeconds, Instrument: "histogram", Unit: "s", Brief: "Duration of LLM calls.", Labels: []string{"gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_response_model", "error_type"}, Buckets: OperationBuckets(), Mission: false, ServerOnly: false, NoSDK: true},
+		{Name: MetricGenAIClientTokenUsage, Prom: PromGenAIClientTokenUsage, Instrument: "histogram", Unit: "", Brief: "Tokens of LLM calls: input with cached ones, output with reasoning.", Labels: []string{"gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_response_model", "gen_ai_token_type"}, Buckets: TokensBuckets(), Mission: false, ServerOnly: false, NoSDK: true},
 	}
 }

@@ -64,9 +64,9 @@ func newMetrics(ctx context.Context, cfg config, res *resource.Resource) (*metri
 	m := &metrics{byName: map[string]*instrument{}}
 	meter := provider.Meter(sdk.ScopeName)
 	for _, d := range conv.Metrics() {
-		switch d.Name {
-		case conv.MetricAITeamHopsMissing, conv.MetricAITeamPriceMisses, conv.MetricAITeamTasksStuck, conv.MetricAITeamOldestTask: // known to a server alone
-		case conv.MetricAITeamTasksInProgress:
+		switch {
+		case d.NoSDK:
+		case d.Name == conv.MetricAITeamTasksInProgress:
 			err = m.observe(meter, d)
 		default:
 			m.byName[d.Name], err = newInstrument(meter, d)

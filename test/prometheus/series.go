@@ -110,3 +110,12 @@ func write(t testing.TB, server string, all []prompb.TimeSeries) {
 		t.Fatalf("remote write to %s: %s %s", server, resp.Status, body.String())
 	}
 }
+
+// contractSeries are series of the contract as a stranger's remote write brings them.
+func contractSeries(t testing.TB) []prompb.TimeSeries {
+	t.Helper()
+	return []prompb.TimeSeries{{
+		Labels:  []prompb.Label{{Name: "__name__", Value: "ai_team_tasks_total"}, {Name: "status", Value: "completed"}},
+		Samples: []prompb.Sample{{Timestamp: time.Now().UnixMilli(), Value: 1000}},
+	}}
+}

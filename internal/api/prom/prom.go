@@ -61,10 +61,11 @@ type Config struct {
 	Parser    parser.Parser
 	Queryable storage.SampleAndChunkQueryable
 	Exemplars storage.ExemplarQueryable
-	// Write takes what is pushed to /write, Points what is pushed to /otlp/v1/metrics.
-	Write  storage.AppendableV2
-	Points Points
-	Admin  Admin
+	// Write takes what is pushed to /write in version 2, WriteV1 in version 1; Points what is pushed to /otlp/v1/metrics.
+	Write   storage.AppendableV2
+	WriteV1 storage.AppendableV2
+	Points  Points
+	Admin   Admin
 	// Families returns the descriptions of the stored metrics by name.
 	Families func() map[string]Family
 	// Scrapes is nil where nothing is scraped.
@@ -133,7 +134,7 @@ func Handler(cfg Config) http.Handler {
 		func() []notifications.Notification { return nil },
 		func() (<-chan notifications.Notification, func(), bool) { return nil, nil, false },
 		cfg.Gatherer, cfg.Registerer, nil,
-		true, remote.MessageTypes{remote.WriteV1MessageType, remote.WriteV2MessageType},
+		true, remote.MessageTypes{remote.WriteV2MessageType},
 		false, false, false, // OTLP comes to our own route
 		cfg.Lookback, false, false, nil, features.NewRegistry(), v1.OpenAPIOptions{Version: cfg.Version},
 		cfg.Parser, false, cfg.QueryTimeout,
@@ -143,6 +144,7 @@ func Handler(cfg Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Prefix+"/metadata", cfg.metadata)
 	mux.HandleFunc("POST "+Prefix+"/otlp/v1/metrics", cfg.otlp)
+	mux.Handle("POST "+Prefix+"/write", cfg.write(http.StripPrefix(Prefix, router)))
 	mux.Handle(Prefix+"/", http.StripPrefix(Prefix, router))
 	return mux
 }

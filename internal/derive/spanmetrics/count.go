@@ -11,6 +11,7 @@ import (
 
 // started counts an attempt that began.
 func (m *Metrics) started(p signal.Project, s *span, now int64) {
+	m.owners.note(p, s)
 	if s.sdkMetrics || !strings.HasPrefix(s.startName, "execute_task") && s.operation != "invoke_workflow" {
 		m.flight.follow(p, s, now) // a running agent is a sign of life, and in progress is the server's to tell
 		return
@@ -39,6 +40,7 @@ func (m *Metrics) found(p signal.Project, r *store.Row) {
 // count counts what an ended span tells.
 func (m *Metrics) count(p signal.Project, s *span, now int64) {
 	project, e := string(p), s.exemplar()
+	m.owners.note(p, s)
 	above := m.below.has(s.trace, s.id)
 	usage := !above && (s.inference() || s.hasTokens)
 	if s.parent != "" && (above || s.inference()) {
@@ -57,6 +59,7 @@ func (m *Metrics) count(p signal.Project, s *span, now int64) {
 	}
 	if usage && s.inference() {
 		m.call(project, s, e)
+		m.genai(project, s, e)
 	}
 	if usage {
 		m.used(project, s)
@@ -104,7 +107,7 @@ func (m *Metrics) call(project string, s *span, e exemplar) {
 	m.add(project, s.team, conv.PromAITeamLLMCallsTotal, 1, e, s.model, s.agent)
 	m.observe(project, s.team, conv.PromAITeamLLMLatencySeconds, s.seconds(), e, s.model)
 	if s.failed() {
-		m.add(project, s.team, conv.PromAITeamLLMErrorsTotal, 1, e, s.model, s.agent, cmp.Or(s.errorType, "_OTHER"))
+		m.add(project, s.team, conv.PromAITeamLLMErrorsTotal, 1, e, s.model, s.agent, s.errorOr())
 	}
 }
 
@@ -147,9 +150,38 @@ func (m *Metrics) edges(project string, s *span, e exemplar) {
 
 // spans counts each span under a name that holds no ids.
 func (m *Metrics) spans(project string, s *span, e exemplar) {
-	name, kind, status := spanName(s), "SPAN_KIND_"+strings.ToUpper(s.kind), "STATUS_CODE_"+strings.ToUpper(s.status)
+	name, kind, status := spanName(s), kindName(s.kind), statusName(s.status)
 	m.add(project, s.team, spansCalls, 1, e, s.service, name, kind, status)
 	m.observe(project, s.team, spansLatency, s.seconds(), e, s.service, name, kind, status)
+}
+
+// kindName and statusName are how Tempo writes them. They are switches because this is done for every span.
+func kindName(kind string) string {
+	switch kind {
+	case "internal":
+		return "SPAN_KIND_INTERNAL"
+	case "client":
+		return "SPAN_KIND_CLIENT"
+	case "server":
+		return "SPAN_KIND_SERVER"
+	case "producer":
+		return "SPAN_KIND_PRODUCER"
+	case "consumer":
+		return "SPAN_KIND_CONSUMER"
+	}
+	return "SPAN_KIND_" + strings.ToUpper(kind)
+}
+
+func statusName(status string) string {
+	switch status {
+	case "unset":
+		return "STATUS_CODE_UNSET"
+	case "error":
+		return "STATUS_CODE_ERROR"
+	case "ok":
+		return "STATUS_CODE_OK"
+	}
+	return "STATUS_CODE_" + strings.ToUpper(status)
 }
 
 // spanName is a span's name; those of messages, tools and models by their operation and what it is on.

@@ -29,6 +29,7 @@ type span struct {
 	wait                       float64
 	hasWait                    bool
 	table, artifact, startName string
+	requestModel               string
 }
 
 func tokenTypes() [5]string {
@@ -48,6 +49,7 @@ const (
 	fieldStartName   = store.PrefixAttr + conv.AITeamSpanName
 	fieldStartParent = store.PrefixAttr + conv.AITeamSpanParentID
 	fieldStartTime   = store.PrefixAttr + conv.AITeamSpanStartTimeUnixNano
+	fieldRequest     = store.PrefixAttr + conv.GenAIRequestModel
 	fieldMetrics     = store.PrefixResource + conv.AITeamMetrics
 )
 
@@ -136,6 +138,8 @@ func (s *span) readAttribute(f *store.Field) {
 		s.table = f.Value.Text()
 	case fieldArtifact:
 		s.artifact = f.Value.Text()
+	case fieldRequest:
+		s.requestModel = f.Value.Text()
 	case fieldStartName:
 		s.startName = f.Value.Text()
 	case fieldStartTime:
@@ -146,6 +150,9 @@ func (s *span) readAttribute(f *store.Field) {
 		s.sdkMetrics = f.Value.Text() == "sdk"
 	}
 }
+
+// errorOr is the type of the error, _OTHER when nobody named one.
+func (s *span) errorOr() string { return cmp.Or(s.errorType, "_OTHER") }
 
 func (s *span) failed() bool { return s.status == "error" }
 

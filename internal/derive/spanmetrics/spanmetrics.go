@@ -49,6 +49,7 @@ type Metrics struct {
 	mu      sync.Mutex
 	vectors map[string]*vector
 	flight  *flight
+	owners  *owners
 	// below remembers spans that have a call of a model below them.
 	below *recent
 	// capped counts label values that were put into other; overflows, attempts that were given up for want of room.
@@ -73,7 +74,7 @@ const (
 
 // New returns Metrics that have counted nothing.
 func New(cfg Config) *Metrics {
-	m := &Metrics{cfg: cfg.withDefaults(), vectors: map[string]*vector{}, below: newRecent(recentSpans)}
+	m := &Metrics{cfg: cfg.withDefaults(), vectors: map[string]*vector{}, below: newRecent(recentSpans), owners: newOwners()}
 	m.flight = newFlight(m.cfg.Running)
 	for _, d := range conv.Metrics() {
 		if d.Instrument == "gauge" {

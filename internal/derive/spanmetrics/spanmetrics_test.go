@@ -140,6 +140,10 @@ func TestOneTask(t *testing.T) {
 		task("a", store.Field{Name: store.FieldQuality, Value: store.Double(8.4)}),
 	})
 	want = map[string]float64{
+		"gen_ai_client_operation_duration_seconds{,chat,openai,gpt-4o,gpt-4o}": 1,
+		"gen_ai_client_token_usage{chat,openai,gpt-4o,gpt-4o,input}":           1,
+		"gen_ai_client_token_usage{chat,openai,gpt-4o,gpt-4o,output}":          1,
+
 		"ai_team_tasks_total{pending}": 1, "ai_team_tasks_total{completed}": 1, "ai_team_tasks_in_progress{}": 0, "ai_team_tasks_stuck{}": 0, "ai_team_oldest_task_seconds{}": 0,
 		"ai_team_task_duration_seconds{article}": 1, "ai_team_quality_score{}": 1,
 		"ai_team_llm_calls_total{writer,gpt-4o}": 1, "ai_team_llm_latency_seconds{gpt-4o}": 1,

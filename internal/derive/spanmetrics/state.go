@@ -16,6 +16,7 @@ type state struct {
 	Series            map[string][]*series `json:"series"`
 	Running           []*attempt           `json:"running"`
 	Ended, Below      []string             `json:",omitempty"`
+	Owners            []ownerState         `json:",omitempty"`
 	Capped, Overflows uint64
 }
 
@@ -23,7 +24,7 @@ type state struct {
 func (m *Metrics) Save() ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := state{Version: stateVersion, Series: map[string][]*series{}, Capped: m.capped, Overflows: m.overflows, Ended: m.flight.ended.keys(), Below: m.below.keys()}
+	s := state{Version: stateVersion, Series: map[string][]*series{}, Capped: m.capped, Overflows: m.overflows, Ended: m.flight.ended.keys(), Below: m.below.keys(), Owners: m.owners.save()}
 	for name, v := range m.vectors {
 		for _, key := range slices.Sorted(maps.Keys(v.series)) {
 			s.Series[name] = append(s.Series[name], v.series[key])
@@ -51,6 +52,7 @@ func (m *Metrics) Load(raw []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.capped, m.overflows = s.Capped, s.Overflows
+	m.owners.load(s.Owners)
 	for name, all := range s.Series {
 		v, ok := m.vectors[name]
 		if !ok {

@@ -83,18 +83,18 @@ func (v *vector) at(limit int, now int64, values ...string) (s *series, capped b
 	if s, ok := v.series[string(v.key)]; ok {
 		return s, false
 	}
-	values = slices.Clone(values)
-	for i, value := range values {
+	kept := slices.Clone(values) // in a variable of its own, so that values stay on the caller's stack
+	for i, value := range kept {
 		if _, ok := v.seen[i][value]; ok {
 			continue
 		}
 		if len(v.seen[i]) >= limit {
-			values[i], capped = other, true
+			kept[i], capped = other, true
 			continue
 		}
 		v.seen[i][strings.Clone(value)] = struct{}{}
 	}
-	return v.open(values, now), capped
+	return v.open(kept, now), capped
 }
 
 // open returns the series of exactly these values.

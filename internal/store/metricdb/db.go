@@ -30,6 +30,8 @@ type Config struct {
 	// off, and so have we, for equal results; its acceptance tests ask for it.
 	StartTimestamps bool
 	Limits          Limits
+	// Counted tells which teams the server counts for itself; nil is none.
+	Counted Counted
 	// Logger is told what the database does; nil is silent.
 	Logger *slog.Logger
 	// Registerer takes the database's own metrics; nil keeps them nowhere.
@@ -78,6 +80,7 @@ type DB struct {
 	families *families
 	refused  *refusals
 	deltas   *deltas
+	contract *contract
 
 	stop    chan struct{}
 	stopped chan struct{}
@@ -107,8 +110,8 @@ func Open(dir string, cfg Config) (*DB, error) {
 	}
 	d := &DB{
 		cfg: cfg, tsdb: db,
-		refused: newRefusals(cfg.Registerer),
-		stop:    make(chan struct{}), stopped: make(chan struct{}),
+		refused: newRefusals(cfg.Registerer), contract: newContract(),
+		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	if d.families, err = openFamilies(dir); err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
 )
@@ -137,8 +139,9 @@ func (g guarded) AppenderV2(ctx context.Context) storage.AppenderV2 {
 	return &guardedAppender{AppenderV2: g.d.tsdb.AppenderV2(ctx), d: g.d}
 }
 
-// FromSenders returns an Appendable for series that come from outside: those that the server always counts itself are
-// refused and counted (domain.md: one owner a series).
+// FromSenders returns an Appendable for series that come from outside. Those that the server counts itself are dropped and
+// counted, without an error (docs/metrics.md: Who counts). A sample that is refused for its own sake is an
+// storage.ErrOutOfBounds, which scrapes and remote write take for what it is: the other samples are stored.
 func (d *DB) FromSenders() storage.AppendableV2 { return senders{d} }
 
 type senders struct{ d *DB }
@@ -150,7 +153,7 @@ func (i itself) AppenderV2(ctx context.Context) storage.AppenderV2 {
 }
 
 func (s senders) AppenderV2(ctx context.Context) storage.AppenderV2 {
-	return &guardedAppender{AppenderV2: s.d.tsdb.AppenderV2(ctx), d: s.d, foreign: true}
+	return &guardedAppender{AppenderV2: s.d.tsdb.AppenderV2(ctx), d: s.d, ctx: ctx, foreign: true, quiet: true}
 }
 
 // guardedAppender is an appender behind the limits.
@@ -158,8 +161,14 @@ type guardedAppender struct {
 	storage.AppenderV2
 
 	d *DB
-	// foreign is set when the samples come from outside.
-	foreign bool
+	// ctx is that of a foreign one.
+	ctx context.Context //nolint:containedctx // an appender lives as long as the request
+	// foreign is set when the samples come from outside, marked when their sender counts by itself.
+	foreign, marked bool
+	// quiet is set when what is dropped is no error to the sender.
+	quiet bool
+	// brought are series from which the server takes over when this commit is done.
+	brought []handover
 	// zero is set when a start time becomes a sample of zero. Stock Prometheus has that off, and so have we for what
 	// comes from outside: equal samples give equal results.
 	zero bool
@@ -167,10 +176,15 @@ type guardedAppender struct {
 
 // Append implements storage.AppenderV2.
 func (a *guardedAppender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, opts storage.AOptions) (storage.SeriesRef, error) {
+	if a.foreign {
+		if refused, took := a.d.refuse(ls, a.marked); refused {
+			return 0, a.drop(ls, t, took)
+		}
+	}
 	if ref == 0 {
-		if err := a.admit(ls); err != nil {
+		if err := a.d.cfg.Limits.check(ls); err != nil {
 			a.d.refused.add(reasonOf(err))
-			return 0, err
+			return 0, refusedError{err}
 		}
 	}
 	if !a.zero && !a.d.cfg.StartTimestamps {
@@ -192,11 +206,34 @@ func (a *guardedAppender) AppendExemplars(ref storage.SeriesRef, ls labels.Label
 	return ref, nil
 }
 
-// admit checks what a series is called. A sample that brings the database's own reference is of a series that was
-// admitted before.
-func (a *guardedAppender) admit(ls labels.Labels) error {
-	if a.foreign && ownedByServer(ls.Get(model.MetricNameLabel)) {
-		return errOwned
+// drop counts a sample that the server counts itself.
+func (a *guardedAppender) drop(ls labels.Labels, t int64, took bool) error {
+	a.d.refused.add(ReasonOwned)
+	if took {
+		a.brought = append(a.brought, handover{ls.Copy(), t})
+		// It ends here, or its last value would be read for minutes.
+		if _, err := a.AppenderV2.Append(0, ls, 0, t, math.Float64frombits(value.StaleNaN), nil, nil, storage.AOptions{}); err != nil {
+			return err
+		}
 	}
-	return a.d.cfg.Limits.check(ls)
+	if a.quiet {
+		return nil
+	}
+	return errOwned
 }
+
+// Commit implements storage.AppenderV2.
+func (a *guardedAppender) Commit() error {
+	err := a.AppenderV2.Commit()
+	if len(a.brought) > 0 {
+		a.d.takeOver(a.ctx, a.brought)
+	}
+	return err
+}
+
+// refusedError is an error of one sample. Prometheus' scrapes and remote write take an unknown error for one of the
+// database: they would drop all other samples, or have them sent again for ever.
+type refusedError struct{ error }
+
+func (e refusedError) Unwrap() error        { return e.error }
+func (e refusedError) Is(target error) bool { return target == storage.ErrOutOfBounds }

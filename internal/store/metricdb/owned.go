@@ -1,25 +1,121 @@
 package metricdb
 
 import (
+	"context"
 	"strings"
+	"sync"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/mindscope/mindscope/internal/conv"
 )
 
-// ownedByServer tells whether the server always counts the series of this name itself, so that one that a sender
-// brings would count the same thing twice (domain.md: Who produces them).
-func ownedByServer(series string) bool {
-	// Almost no series is one of the team's, and this is asked for each sample.
-	if !strings.HasPrefix(series, "ai_team_") {
-		return false
-	}
+// labelMark says of a series that its sender counts by itself, as the attribute ai_team.metrics says it of a resource.
+const (
+	labelMark = "ai_team_metrics"
+	markSDK   = "sdk"
+)
+
+// Counted tells whether, and since when (nanoseconds), the server counts the metrics of the contract itself for a team. An
+// empty team is any of the project's.
+type Counted func(project, team string) (since int64, counted bool)
+
+// contract knows the series that have one owner (docs/metrics.md: Who counts).
+type contract struct {
+	// always is by name of a series: whether the server alone counts it. Series that are not of the contract are absent.
+	always map[string]bool
+
+	mu sync.Mutex
+	// kept are the series of the contract that senders brought and that were stored, by their hash.
+	kept map[uint64]labels.Labels
+	told map[string]bool // names of which the log has heard
+}
+
+// maxKept bounds the brought series that are remembered; what is beyond stays in the database when the server takes over.
+const maxKept = 50_000
+
+func newContract() *contract {
+	c := &contract{always: map[string]bool{}, kept: map[uint64]labels.Labels{}, told: map[string]bool{}}
 	for _, m := range conv.Metrics() {
-		if !m.ServerOnly {
-			continue
+		base := strings.TrimSuffix(m.Prom, "_total")
+		for _, name := range []string{m.Prom, base + "_created"} {
+			c.always[name] = m.ServerOnly
 		}
-		if series == m.Prom || strings.HasPrefix(series, m.Prom+"_") {
-			return true
+		if m.Instrument == "histogram" {
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				c.always[m.Prom+suffix] = m.ServerOnly
+			}
 		}
 	}
-	return false
+	return c
+}
+
+// refuse tells whether a series that a sender brings is dropped, since the server counts the same. took is set when the
+// server has taken over from the sender: the series was stored before.
+func (d *DB) refuse(ls labels.Labels, marked bool) (refused, took bool) {
+	name := ls.Get(model.MetricNameLabel)
+	// Almost no series is of the contract, and this is asked for each sample.
+	if !strings.HasPrefix(name, "ai_team_") && !strings.HasPrefix(name, "gen_ai_client_") {
+		return false, false
+	}
+	always, known := d.contract.always[name]
+	switch {
+	case !known:
+		return false, false
+	case always:
+		return true, false
+	case marked || ls.Get(labelMark) == markSDK || d.cfg.Counted == nil:
+		return false, false
+	}
+	_, counted := d.cfg.Counted(owner(ls))
+	d.contract.mu.Lock()
+	defer d.contract.mu.Unlock()
+	hash := ls.Hash()
+	_, had := d.contract.kept[hash]
+	if !counted {
+		if !had && len(d.contract.kept) < maxKept {
+			d.contract.kept[hash] = ls.Copy()
+		}
+		return false, false
+	}
+	if !d.contract.told[name] {
+		d.contract.told[name] = true
+		d.cfg.Logger.Info("series that a sender brings are dropped: the server counts the same from spans; docs/metrics.md says how a sender can count by itself", "metric", name)
+	}
+	delete(d.contract.kept, hash)
+	return true, had
+}
+
+// owner returns the project and team of a series, "" for a team that is only the default of who names none.
+func owner(ls labels.Labels) (project, team string) {
+	project, team = ls.Get(labelProject), ls.Get(labelTeam)
+	if project == "" {
+		project = "default"
+	}
+	if team == "default" {
+		team = ""
+	}
+	return project, team
+}
+
+// handover is a series that a sender brought until the server took over.
+type handover struct {
+	labels labels.Labels
+	at     int64 // milliseconds
+}
+
+// takeOver deletes the samples of brought series from when the server began to count on: they count the same twice.
+func (d *DB) takeOver(ctx context.Context, brought []handover) {
+	for _, h := range brought {
+		ls := h.labels
+		since, _ := d.cfg.Counted(owner(ls))
+		matchers := make([]*labels.Matcher, 0, ls.Len())
+		ls.Range(func(l labels.Label) {
+			matchers = append(matchers, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value))
+		})
+		if err := d.tsdb.Delete(context.WithoutCancel(ctx), since/1e6, h.at-1, matchers...); err != nil {
+			d.cfg.Logger.Error("series that a sender brought count twice for a while", "series", ls.String(), "error", err)
+		}
+	}
 }

@@ -56,10 +56,46 @@ func setTarget(attrs pcommon.Map, p signal.Project) {
 	attrs.PutStr(labelTeam, team)
 }
 
-// store translates cumulative metrics and writes them in one commit.
+// store translates cumulative metrics and writes them. Senders that count by themselves are a commit of their own.
 func (d *DB) store(ctx context.Context, md pmetric.Metrics) (signal.Rejected, error) {
+	n := 0
+	for _, rm := range md.ResourceMetrics().All() {
+		if countsItself(rm) {
+			n++
+		}
+	}
+	if n == 0 || n == md.ResourceMetrics().Len() {
+		return d.storePart(ctx, md, n > 0)
+	}
+	plain, marked := pmetric.NewMetrics(), pmetric.NewMetrics()
+	for _, rm := range md.ResourceMetrics().All() {
+		to := plain
+		if countsItself(rm) {
+			to = marked
+		}
+		rm.CopyTo(to.ResourceMetrics().AppendEmpty())
+	}
+	rejected, err := d.storePart(ctx, plain, false)
+	if err != nil {
+		return signal.Rejected{}, err
+	}
+	more, err := d.storePart(ctx, marked, true)
+	if err != nil {
+		return signal.Rejected{}, err
+	}
+	rejected.Merge(more)
+	return rejected, nil
+}
+
+// countsItself tells whether the resource says that its sender counts by itself.
+func countsItself(rm pmetric.ResourceMetrics) bool {
+	v, ok := rm.Resource().Attributes().Get(conv.AITeamMetrics)
+	return ok && v.AsString() == markSDK
+}
+
+func (d *DB) storePart(ctx context.Context, md pmetric.Metrics, marked bool) (signal.Rejected, error) {
 	app := &pointAppender{
-		AppenderV2: d.FromSenders().AppenderV2(ctx),
+		AppenderV2: &guardedAppender{AppenderV2: d.tsdb.AppenderV2(ctx), d: d, ctx: ctx, foreign: true, marked: marked},
 		refused:    d.refused,
 		newest:     d.cfg.Clock().Add(maxAhead).UnixMilli(),
 	}
