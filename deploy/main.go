@@ -1,5 +1,6 @@
 // Command deploy writes the files of deploy that are made from the program's own descriptions: the dashboards and
-// provisioning of Grafana. Run it by `make dashboards` from the repository's root.
+// provisioning of Grafana, and the shipped rules, with their default thresholds, for a Prometheus outside. Run it by
+// `make dashboards` from the repository's root.
 package main
 
 import (
@@ -7,6 +8,7 @@ import (
 	"os"
 
 	"github.com/mindscope/mindscope/internal/grafana"
+	"github.com/mindscope/mindscope/internal/rule"
 )
 
 // What the files assume where nobody says otherwise: names and ports of the stack in deploy.
@@ -35,7 +37,16 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	for dir, files := range map[string]map[string][]byte{"deploy/grafana/dashboards": boards, "deploy/grafana/provisioning": provisioning} {
+	rules, err := rule.Shipped(rule.DefaultThresholds())
+	if err != nil {
+		return err
+	}
+	for name, raw := range rules {
+		rules[name] = append([]byte("# Written from internal/rule/shipped by `make dashboards`, with the default thresholds. Do not edit.\n"), raw...)
+	}
+	for dir, files := range map[string]map[string][]byte{
+		"deploy/grafana/dashboards": boards, "deploy/grafana/provisioning": provisioning, "deploy/prometheus/rules": rules,
+	} {
 		if _, err := grafana.Write(dir, files); err != nil {
 			return err
 		}

@@ -182,5 +182,6 @@ func readPrometheusFile(path string, log *slog.Logger) (*promconfig.Config, erro
 		return nil, signal.WithHint(fmt.Errorf("read %s: %w", path, err),
 			"the file is a normal prometheus.yml; targets can be named by static_configs, file_sd_configs, dns_sd_configs and http_sd_configs")
 	}
+	withoutOwnJob(cfg, log)
 	return cfg, nil
 }

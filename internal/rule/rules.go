@@ -51,6 +51,7 @@ type Manager struct {
 	*rules.Manager
 
 	cfg     Config
+	loader  loader
 	running sync.WaitGroup
 	cancel  context.CancelFunc
 }
@@ -64,7 +65,7 @@ func Start(cfg Config) *Manager {
 		cfg.Registerer = prometheus.NewRegistry()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &Manager{cfg: cfg, cancel: cancel}
+	m := &Manager{cfg: cfg, cancel: cancel, loader: loader{shipped: cfg.Shipped, replace: &replaced{}, parser: cfg.Parser, logger: cfg.Logger}}
 	m.Manager = rules.NewManager(&rules.ManagerOptions{
 		ExternalURL: cfg.ExternalURL,
 		QueryFunc:   rules.EngineQueryFunc(cfg.Engine, cfg.Queryable),
@@ -81,7 +82,7 @@ func Start(cfg Config) *Manager {
 		OutageTolerance: outageTolerance,
 		ForGracePeriod:  forGracePeriod,
 		ResendDelay:     resendDelay,
-		GroupLoader:     loader{shipped: cfg.Shipped, parser: cfg.Parser, logger: cfg.Logger},
+		GroupLoader:     m.loader,
 		Parser:          cfg.Parser,
 		// Rules that come with a reload get back what they waited for, too.
 		RestoreNewRuleGroups: true,
@@ -90,9 +91,9 @@ func Start(cfg Config) *Manager {
 	return m
 }
 
-// Apply makes the shipped rules and the rule_files of cfg the ones in force. A file that can't be used leaves those
-// before in force; the error names the file and what is wrong.
-func (m *Manager) Apply(cfg *config.Config) error {
+// Apply makes the shipped rules and the rule_files of cfg the ones in force; a group of a file goes before the shipped one of
+// its name. A file that can't be used leaves those before in force; the error names the file and what is wrong.
+func (m *Manager) Apply(cfg *config.Config) (err error) {
 	var files []string
 	for _, pattern := range cfg.RuleFiles {
 		found, err := filepath.Glob(pattern)
@@ -101,6 +102,12 @@ func (m *Manager) Apply(cfg *config.Config) error {
 		}
 		files = append(files, found...)
 	}
+	before := m.loader.replace.set(m.loader.groupsIn(files))
+	defer func() {
+		if err != nil {
+			m.loader.replace.set(before)
+		}
+	}()
 	for name := range m.cfg.Shipped {
 		files = append(files, shippedPrefix+name)
 	}

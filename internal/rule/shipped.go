@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"text/template"
 	"time"
 
@@ -103,9 +105,11 @@ func fill(name string, raw []byte, t Thresholds) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// loader reads the rule files that are in the binary, and all others from disk.
+// loader reads the rule files that are in the binary, and all others from disk. A group of rules on disk takes the place of
+// the one of the same name in the binary: what is shipped can be changed, and evaluates once.
 type loader struct {
 	shipped map[string][]byte
+	replace *replaced
 	parser  parser.Parser
 	logger  *slog.Logger
 }
@@ -113,10 +117,54 @@ type loader struct {
 // Load implements rules.GroupLoader.
 func (l loader) Load(name string, ignoreUnknown bool, scheme model.ValidationScheme) (*rulefmt.RuleGroups, []error) {
 	if own, ok := strings.CutPrefix(name, shippedPrefix); ok {
-		return rulefmt.Parse(l.shipped[own], ignoreUnknown, scheme, l.parser, l.logger)
+		groups, errs := rulefmt.Parse(l.shipped[own], ignoreUnknown, scheme, l.parser, l.logger)
+		if groups != nil {
+			groups.Groups = slices.DeleteFunc(groups.Groups, func(g rulefmt.RuleGroup) bool { return l.replace.has(g.Name) })
+		}
+		return groups, errs
 	}
 	return rulefmt.ParseFile(name, ignoreUnknown, scheme, l.parser, l.logger)
 }
 
 // Parse implements rules.GroupLoader.
 func (l loader) Parse(query string) (parser.Expr, error) { return l.parser.ParseExpr(query) }
+
+// replaced are the names of the groups that are on disk.
+type replaced struct {
+	mu    sync.Mutex
+	names map[string]bool
+}
+
+// has tells whether a group is on disk. Nothing replaces anything where there is no replaced.
+func (r *replaced) has(name string) bool {
+	if r == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.names[name]
+}
+
+// set gives it other names and returns those before.
+func (r *replaced) set(names map[string]bool) map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.names
+	r.names = names
+	return before
+}
+
+// groupsIn returns the names of the groups in files. A file that can't be read has none: who loads it says what is wrong.
+func (l loader) groupsIn(files []string) map[string]bool {
+	names := map[string]bool{}
+	for _, file := range files {
+		groups, errs := l.Load(file, false, model.UTF8Validation)
+		if groups == nil || len(errs) > 0 {
+			continue
+		}
+		for _, g := range groups.Groups {
+			names[g.Name] = true
+		}
+	}
+	return names
+}

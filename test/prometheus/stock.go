@@ -4,6 +4,7 @@ package prometheus
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -31,6 +32,12 @@ func Build(t testing.TB, command string) string {
 // Stock starts a stock Prometheus with a configuration file and returns its address. It takes remote writes.
 func Stock(t testing.TB, configFile string) string {
 	t.Helper()
+	return StockIn(t, configFile, t.TempDir())
+}
+
+// StockIn is Stock on a folder of data.
+func StockIn(t testing.TB, configFile, data string) string {
+	t.Helper()
 	binary := Build(t, "prometheus")
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -41,7 +48,7 @@ func Stock(t testing.TB, configFile string) string {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "--config.file", configFile, "--storage.tsdb.path", t.TempDir(), "--web.listen-address", addr,
+	cmd := exec.Command(binary, "--config.file", configFile, "--storage.tsdb.path", data, "--web.listen-address", addr,
 		"--web.enable-remote-write-receiver", "--web.enable-lifecycle", "--enable-feature=exemplar-storage", "--log.level=error")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
@@ -64,4 +71,17 @@ func Stock(t testing.TB, configFile string) string {
 		return nil
 	})
 	return url
+}
+
+// getJSON reads an answer.
+func getJSON(t testing.TB, address string, v any) {
+	t.Helper()
+	resp, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
+		t.Fatalf("%s: %s: %v", address, resp.Status, err)
+	}
 }
