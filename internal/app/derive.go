@@ -79,11 +79,7 @@ func (a *App) derive() store.Observer {
 		return float64(n)
 	})
 	a.budgets = a.newBudgets()
-	all := observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}, {"due", a.follow()}}
-	if a.tap != nil {
-		all = append(all, observer{"mindbus", yields{a.tap}})
-	}
-	return all
+	return observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}}
 }
 
 // startTicks lets what is derived see time go by.

@@ -32,8 +32,6 @@ type Config struct {
 	Store        Store
 	Alertmanager Alertmanager
 	Budgets      []Budget
-	MindBus      MindBus
-	Ledger       Ledger
 	// ExternalURL is where people reach this server; it is in notifications. "" is the address it listens on.
 	ExternalURL string
 }
@@ -70,8 +68,6 @@ func Default(getenv func(string) string) Config {
 		Rules:            defaultRules(),
 		Store:            defaultStore(),
 		Alertmanager:     Alertmanager{Enabled: true},
-		MindBus:          defaultMindBus(),
-		Ledger:           Ledger{Settle: time.Minute},
 	}
 }
 

@@ -29,8 +29,7 @@ type setting struct {
 
 // settings returns all keys in the order in which problems are reported.
 func settings() []setting {
-	return slices.Concat(serverSettings(), mindBusSettings(), storeSettings(), enrichSettings(), logSettings(), metricSettings(),
-		ruleSettings(), budgetSettings(), ledgerSettings())
+	return slices.Concat(serverSettings(), storeSettings(), enrichSettings(), logSettings(), metricSettings(), ruleSettings(), budgetSettings())
 }
 
 func serverSettings() []setting {

@@ -75,6 +75,8 @@ func endpoints() []struct {
 		{"/api/v2/search/tag/*/values", (*API).valuesV2},
 		{"/api/search/tags", (*API).tagsV1},
 		{"/api/search/tag/*/values", (*API).valuesV1},
+		{"/api/metrics/query_range", (*API).metricsRange},
+		{"/api/metrics/query", (*API).metricsInstant},
 	}
 }
 

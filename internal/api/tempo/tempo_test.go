@@ -345,3 +345,60 @@ func TestUnknownEndpointsAndMethods(t *testing.T) {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
+
+// TestT9MetricsRange reads the answer as the plugin does, which tolerates more here.
+func TestT9MetricsRange(t *testing.T) {
+	f := func(name, query, params string) {
+		t.Helper()
+		var doc struct {
+			Series []struct {
+				Labels  []attribute `json:"labels"`
+				Samples []struct {
+					TimestampMs string  `json:"timestampMs"`
+					Value       float64 `json:"value"`
+				} `json:"samples"`
+				Exemplars []struct {
+					Labels      []attribute `json:"labels"`
+					Value       float64     `json:"value"`
+					TimestampMs string      `json:"timestampMs"`
+				} `json:"exemplars"`
+			} `json:"series"`
+			Metrics struct {
+				InspectedSpans string `json:"inspectedSpans"`
+			} `json:"metrics"`
+			Status  string `json:"status"`
+			Message string `json:"message"`
+		}
+		strict(t, golden(t, "T9-"+name, "/api/metrics/query_range?q="+escape(query)+"&start=1772359200&end=1772359320"+params), &doc)
+		if len(doc.Series) == 0 || doc.Status != "COMPLETE" {
+			t.Errorf("%s: %d series, %s", query, len(doc.Series), doc.Status)
+		}
+	}
+	f("rate", "{nestedSetParent<0 && true} | rate() by(resource.service.name) with(sample=true)", "&step=60s&exemplars=100")
+	f("quantile", "{} | quantile_over_time(duration, 0.9, .5)", "&step=1m")
+	f("histogram", "{} | histogram_over_time(duration)", "&step=60")
+	f("compare", `{} | compare({status = error}, 10, 1772359200000000000, 1772359320000000000)`, "&step=2m")
+	golden(t, "T9-old-parameter", "/api/metrics/query_range?query="+escape("{} | rate()")+"&start=1772359200&end=1772359320&step=60s")
+	golden(t, "T9-nanoseconds", "/api/metrics/query_range?q="+escape("{} | rate()")+"&start=1772359200000000000&end=1772359320000000000&step=60s")
+	golden(t, "T9-no-metrics", "/api/metrics/query_range?q="+escape("{}")+"&start=1772359200&end=1772359320&step=60s")
+	golden(t, "T9-syntax", "/api/metrics/query_range?q="+escape("{} | rate(")+"&start=1772359200&end=1772359320&step=60s")
+	golden(t, "T9-absurd-step", "/api/metrics/query_range?q="+escape("{} | rate()")+"&start=1&end=1772359320&step=1ms")
+	golden(t, "T9-bad-step", "/api/metrics/query_range?q="+escape("{} | rate()")+"&start=1&end=1772359320&step=often")
+}
+
+func TestT10MetricsInstant(t *testing.T) {
+	var doc struct {
+		Series []struct {
+			Labels []attribute `json:"labels"`
+			Value  float64     `json:"value"`
+		} `json:"series"`
+		Metrics struct {
+			InspectedSpans string `json:"inspectedSpans"`
+		} `json:"metrics"`
+	}
+	strict(t, golden(t, "T10-count", "/api/metrics/query?q="+escape("{} | count_over_time() by(span.gen_ai.request.model)")+"&start=1772359000&end=1772360000"), &doc)
+	if len(doc.Series) != 2 {
+		t.Errorf("%+v", doc)
+	}
+	golden(t, "T10-syntax", "/api/metrics/query?q="+escape("{} | count_over_time() by(")+window)
+}

@@ -170,8 +170,11 @@ func attributeName(name string, bare bool) string {
 	return name
 }
 
-// Label is the name under which the attribute's values are shown: without its scope.
+// Label is the name under which the attribute's values are shown: without its scope, unless it is another span's.
 func (a Attribute) Label() string {
+	if a.Parent {
+		return a.String()
+	}
 	for _, sp := range spellings() {
 		if a.Intrinsic != NoIntrinsic && sp.is == a.Intrinsic {
 			return Attribute{Scope: sp.scope, Intrinsic: sp.is}.String()

@@ -162,11 +162,24 @@ func (r *runner) do(command string, o options, input string, out *strings.Builde
 	if command == "write" {
 		return r.write(ctx, input)
 	}
+	if command == "tags" || command == "values" {
+		return r.names(command, o, input, out)
+	}
 	q, err := Parse(input)
 	if err != nil {
 		return err
 	}
 	switch command {
+	case "range", "instant":
+		req := MetricsRequest{Query: q, Time: o.at(), Step: o.step, Exemplars: o.exemplar}
+		if command == "instant" {
+			req.Step = 0
+		}
+		result, err := r.engine.Metrics(ctx, p, req)
+		if err == nil {
+			writeSeries(out, result)
+		}
+		return err
 	case "search":
 		found, err := r.engine.Search(ctx, p, SearchRequest{Query: q, Time: o.at(), Limit: o.limit, SpansPerSet: o.spss})
 		if err == nil {
@@ -175,6 +188,60 @@ func (r *runner) do(command string, o options, input string, out *strings.Builde
 		return err
 	default:
 		return fmt.Errorf("unknown command %q", command)
+	}
+}
+
+func (r *runner) names(command string, o options, input string, out *strings.Builder) error {
+	name, query, _ := strings.Cut(input, "\n")
+	req := TagsRequest{Time: o.at(), Limit: o.limit}
+	if command == "tags" {
+		query = input
+	}
+	if query = strings.TrimSpace(query); query != "" {
+		q, err := Parse(query)
+		if err != nil {
+			return err
+		}
+		req.Query = q
+	}
+	if command == "values" {
+		a, err := ParseTag(name)
+		if err != nil {
+			return err
+		}
+		values, err := r.engine.Values(r.t.Context(), p, a, req)
+		for _, v := range values {
+			fmt.Fprintf(out, "%s %s\n", v.Type, v.Text)
+		}
+		return err
+	}
+	tags, err := r.engine.Tags(r.t.Context(), p, req)
+	if err != nil {
+		return err
+	}
+	for _, scope := range []struct {
+		name string
+		tags []string
+	}{
+		{"span", tags.Span}, {"resource", tags.Resource}, {"event", tags.Event}, {"link", tags.Link},
+		{"instrumentation", tags.Instrumentation},
+	} {
+		fmt.Fprintf(out, "%s: %s\n", scope.name, strings.Join(scope.tags, " "))
+	}
+	return nil
+}
+
+// writeSeries writes a line a series: its labels, then TIME:VALUE of its samples.
+func writeSeries(out *strings.Builder, result *MetricsResult) {
+	for _, s := range result.Series {
+		out.WriteString("series" + pairsText(s.Labels) + "\n ")
+		for _, sample := range s.Samples {
+			fmt.Fprintf(out, " %s:%s", time.Duration(sample.Time-base().UnixNano()), strconv.FormatFloat(sample.Value, 'g', 6, 64))
+		}
+		for _, e := range s.Exemplars {
+			fmt.Fprintf(out, " (%s:%s trace %s)", time.Duration(e.Time-base().UnixNano()), strconv.FormatFloat(e.Value, 'g', 6, 64), strings.TrimLeft(e.TraceID, "0"))
+		}
+		out.WriteString("\n")
 	}
 }
 

@@ -77,7 +77,7 @@ func columnType(column string) fieldType {
 	case store.FieldTokensInput, store.FieldTokensCacheRead, store.FieldTokensCacheWrite5m, store.FieldTokensCacheWrite1h,
 		store.FieldTokensOutput, store.FieldTokensReasoning, store.FieldCostMicro, store.FieldCostRest:
 		return intType
-	case store.FieldTaskProvisional:
+	case store.FieldTaskProvisional, store.FieldTaskInherited:
 		return boolType
 	case store.FieldQuality:
 		return anyType

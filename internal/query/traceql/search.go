@@ -153,7 +153,7 @@ func hasPlace(a Attribute) bool {
 		IntrinsicTraceDuration:
 		return true
 	}
-	return a.Parent
+	return false
 }
 
 // eachField calls f with the attributes of filters and of select().

@@ -137,23 +137,21 @@ func (f *found) expire(names []string) {
 // bodies fetches payloads. Those that do not exist, because they are past their retention, are missing in the result.
 func (db *DB) bodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref) (map[stored]string, error) {
 	out := make(map[stored]string, len(need))
-	missing, epoch := db.cached.take(t, need, out)
-	if len(missing) == 0 {
-		return out, nil
-	}
-	defer func() { db.cached.add(t, out, missing, epoch) }()
-	if err := db.fetchBodies(ctx, t, missing, out); err != nil || len(out) == len(need) {
+	if err := db.fetchBodies(ctx, t, need, out); err != nil {
 		return out, err
+	}
+	if len(out) == len(need) {
+		return out, nil
 	}
 	// A payload and its row become visible on their own within the second after Write.
 	db.payloads.DebugFlush()
-	later := map[stored]ref{}
-	for k, r := range missing {
+	missing := map[stored]ref{}
+	for k, r := range need {
 		if _, ok := out[k]; !ok {
-			later[k] = r
+			missing[k] = r
 		}
 	}
-	return out, db.fetchBodies(ctx, t, later, out)
+	return out, db.fetchBodies(ctx, t, missing, out)
 }
 
 func (db *DB) fetchBodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref, out map[stored]string) error {
