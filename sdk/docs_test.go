@@ -15,6 +15,7 @@ import (
 var packages = []string{
 	".", "telemetry", "tasklog", "sdktest", "mindbus", "mindbus/mindbustest", "mindbus/rabbitmq",
 	"records", "records/recordstest", "artifact", "budget",
+	"llmhttp", "llmhttp/llmhttptest",
 }
 
 // TestEveryNameIsExplained: every exported name has a sentence that begins with it and stands in an example that is run.

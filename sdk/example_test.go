@@ -79,6 +79,16 @@ func ExampleLLM_Chunk() {
 	// Output: Bees hum.
 }
 
+// A call of a model that is no chat.
+func ExampleStartInference() {
+	ctx, call := sdk.StartInference(context.Background(), "embeddings", "openai", "")
+	call.Model("text-embedding-3-small") // where it became known later
+	call.SystemInstructions("Be short.") // kept when the capture of content is on
+	call.End(nil)
+	fmt.Println(sdk.InLLM(ctx), sdk.InLLM(context.Background()))
+	// Output: true false
+}
+
 func ExampleAgent() {
 	ctx, agent := sdk.StartAgent(context.Background(), "critic")
 	defer agent.End(nil)

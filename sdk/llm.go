@@ -12,9 +12,28 @@ import (
 // LLM is a running call of a language model. Make it with StartLLM and end it with End.
 type LLM struct {
 	work
-	started time.Time
-	first   bool
+	scope     calling
+	operation string
+	started   time.Time
+	first     bool
 }
+
+// calling is a context inside a call of a model. It is part of LLM, so that both are one allocation.
+type calling struct{ context.Context }
+
+type callingKey struct{}
+
+// Value implements context.Context.
+func (c *calling) Value(key any) any {
+	if _, ok := key.(callingKey); ok {
+		return true
+	}
+	return c.Context.Value(key)
+}
+
+// InLLM tells whether ctx is inside a call that StartLLM or StartInference began, so that a transport does not report
+// the same call once more.
+func InLLM(ctx context.Context) bool { return ctx.Value(callingKey{}) != nil }
 
 // Usage is the number of tokens of one call, as OpenTelemetry counts them.
 type Usage struct {
@@ -31,16 +50,35 @@ type Usage struct {
 // StartLLM begins a chat call to a model. provider is one of OpenTelemetry's names (openai, anthropic, gcp.gemini, …).
 // One span covers all retries of the logical call.
 func StartLLM(ctx context.Context, provider, model string) (context.Context, *LLM) {
-	l := &LLM{}
+	return StartInference(ctx, "chat", provider, model)
+}
+
+// StartInference begins a call to a model that is no chat: operation is one of OpenTelemetry's names (generate_content,
+// text_completion, embeddings, …). An empty model is one that is not known yet, see Model.
+func StartInference(ctx context.Context, operation, provider, model string) (context.Context, *LLM) {
+	l := &LLM{scope: calling{ctx}, operation: clean(operation)}
 	model = clean(model)
-	l.ctx, l.span = identityOf(ctx).start(ctx, "chat "+model, clientSpan, false,
-		attribute.String(conv.GenAIOperationName, "chat"),
+	attrs := [3]attribute.KeyValue{
+		attribute.String(conv.GenAIOperationName, l.operation),
 		attribute.String(conv.GenAIProviderName, clean(provider)),
-		attribute.String(conv.GenAIRequestModel, model))
+		attribute.String(conv.GenAIRequestModel, model),
+	}
+	name, n := l.operation, 2
+	if model != "" {
+		name, n = l.operation+" "+model, 3
+	}
+	l.ctx, l.span = identityOf(ctx).start(&l.scope, name, clientSpan, false, attrs[:n]...)
 	if l.span.IsRecording() {
 		l.started = time.Now()
 	}
 	return l.ctx, l
+}
+
+// Model names the model that was asked for, when it became known after the start.
+func (l *LLM) Model(name string) {
+	name = clean(name)
+	l.span.SetName(l.operation + " " + name)
+	l.span.SetAttributes(attribute.String(conv.GenAIRequestModel, name))
 }
 
 // Usage records the call's tokens. Call it with what the provider reported, and not at all when it reported nothing:
@@ -100,6 +138,9 @@ func (l *LLM) Chunk() {
 
 // Input records the messages given to the model, when capture is on (see CaptureContent).
 func (l *LLM) Input(messages any) { capture(l.span, conv.GenAIInputMessages, messages) }
+
+// SystemInstructions records the system prompt, when capture is on (see CaptureContent).
+func (l *LLM) SystemInstructions(parts any) { capture(l.span, conv.GenAISystemInstructions, parts) }
 
 // Output records the messages the model gave, when capture is on (see CaptureContent).
 func (l *LLM) Output(messages any) { capture(l.span, conv.GenAIOutputMessages, messages) }

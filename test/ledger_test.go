@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -83,5 +84,58 @@ func TestBrokenTasksAreAudited(t *testing.T) {
 		if code != want || !strings.Contains(out, fmt.Sprintf("%.1f %% complete", b.Score)) || !strings.Contains(out, b.Text) {
 			t.Errorf("%s: `mindscope audit` exits with %d, want %d:\n%s%s", b.Name, code, want, out, errOut)
 		}
+	}
+}
+
+// TestFindingsSurviveKill: what was found counts once a task, through a crash and a restart.
+func TestFindingsSurviveKill(t *testing.T) {
+	t.Setenv("MINDSCOPE_LEDGER_SETTLE", "1s")
+	s := harness.Start(t, harness.Options{})
+	begin := "at " + time.Now().UTC().Add(-2*time.Hour).Format(time.RFC3339) + "\n"
+	for _, b := range teamtest.Breakages() {
+		postScenario(t, s, begin+strings.Join(b.Lines, ""))
+	}
+	const counter = "ai_team_hops_missing_total{"
+	const counts = 11 // the twelfth is the one without a root: its end is never seen, so that it is waited for longer
+	counted := func(s *harness.Server) func() error {
+		return func() error {
+			if n := s.Metric(t, counter); n != counts {
+				by := ""
+				for _, hop := range []string{"message", "llm", "record", "artifact", "log", "span"} {
+					by += fmt.Sprintf(" %s %v", hop, s.Metric(t, counter+`hop="`+hop+`"`))
+				}
+				return fmt.Errorf("%v findings are counted, want %v:%s", n, counts, by)
+			}
+			return nil
+		}
+	}
+	harness.Eventually(t, 30*time.Second, "all findings to be counted", counted(s))
+	if n := s.Metric(t, counter+`hop="message"`); n != 6 {
+		t.Errorf("%v of hop message, want 6", n)
+	}
+	var page struct{ Tasks []struct{ ID string } }
+	harness.Eventually(t, visible, "the lone trace to be part of its task", func() error {
+		err := s.Get("/api/mindscope/v1/tasks?limit=100", &page)
+		if err == nil && len(page.Tasks) != 13 {
+			err = fmt.Errorf("%d tasks, want 13", len(page.Tasks))
+		}
+		return err
+	})
+	s.Kill(t)
+	again := harness.Start(t, harness.Options{Data: s.Data})
+	if err := counted(again)(); err != nil {
+		t.Errorf("at once after the crash: %v", err)
+	}
+	// Tasks whose end was in no checkpoint are audited once more, and a late span has its task audited anew.
+	postScenario(t, again, begin+"service newsroom\nresource ai_team.team=press\ntrace 11\nexecute_task | 0s 20s | id=1f ai_team.task.id="+teamtest.TaskOf(1)+
+		" gen_ai.operation.name=invoke_workflow gen_ai.agent.name=orchestrator outcome=completed\n")
+	harness.Eventually(t, 30*time.Second, "the task to be audited again", func() error {
+		if again.Metric(t, "mindscope_ledger_audited_tasks_total") == 0 {
+			return errors.New("nothing was audited")
+		}
+		return nil
+	})
+	if err := counted(again)(); err != nil {
+		t.Errorf("after another audit: %v", err)
 	}
 }

@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"github.com/mindscope/mindscope/internal/config"
+	"github.com/mindscope/mindscope/internal/derive/due"
 	"github.com/mindscope/mindscope/internal/derive/live"
 	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
 	"github.com/mindscope/mindscope/internal/enrich/cost"
 	"github.com/mindscope/mindscope/internal/enrich/redact"
 	"github.com/mindscope/mindscope/internal/query/team"
+	"github.com/mindscope/mindscope/internal/receive/mindbus"
 	"github.com/mindscope/mindscope/internal/receive/otlp"
 	"github.com/mindscope/mindscope/internal/self"
 	"github.com/mindscope/mindscope/internal/signal"
@@ -53,12 +55,15 @@ type App struct {
 	stops    []part // of the parts that run, in the order of their start
 	httpAddr string
 	receiver *otlp.Receiver
+	tap      *mindbus.Tap // nil without a bus
 	redactor *redact.Redactor
 	reloads  reloads
 	// spanMetrics counts committed rows.
 	spanMetrics *spanmetrics.Metrics
 	// live knows what runs now.
 	live *live.View
+	// due knows which tasks the ledger has to account for.
+	due *due.Tasks
 	// budgets know what is spent.
 	budgets *team.Budgets
 }
@@ -156,6 +161,9 @@ func (a *App) start(ctx context.Context) error {
 	if a.redactor, err = redact.NewRedactor(redaction(a.cfg.Redact)); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	if err := a.makeTap(); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	events, err := a.openStore(a.derive())
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -163,6 +171,7 @@ func (a *App) start(ctx context.Context) error {
 	a.running("store", func(context.Context) error { return events.Close() })
 	a.observeStore(events)
 	a.startTicks()
+	a.startLedger(team.New(events, team.Options{Watch: a.live}), events)
 	metrics, err := a.startMetrics(team.New(events, team.Options{}))
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -176,7 +185,11 @@ func (a *App) start(ctx context.Context) error {
 	a.observeDisk()
 	stopHangups := a.reloadOnHangup()
 	a.running("reloads", func(context.Context) error { stopHangups(); return nil })
-	return a.startReceiver(ctx, sink)
+	if err := a.startReceiver(ctx, sink); err != nil {
+		return err
+	}
+	a.startTap(sink)
+	return nil
 }
 
 func (a *App) running(name string, stop func(context.Context) error) {

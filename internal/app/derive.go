@@ -79,7 +79,11 @@ func (a *App) derive() store.Observer {
 		return float64(n)
 	})
 	a.budgets = a.newBudgets()
-	return observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}}
+	all := observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}, {"due", a.follow()}}
+	if a.tap != nil {
+		all = append(all, observer{"mindbus", yields{a.tap}})
+	}
+	return all
 }
 
 // startTicks lets what is derived see time go by.

@@ -32,6 +32,8 @@ type Config struct {
 	Store        Store
 	Alertmanager Alertmanager
 	Budgets      []Budget
+	MindBus      MindBus
+	Ledger       Ledger
 	// ExternalURL is where people reach this server; it is in notifications. "" is the address it listens on.
 	ExternalURL string
 }
@@ -68,6 +70,8 @@ func Default(getenv func(string) string) Config {
 		Rules:            defaultRules(),
 		Store:            defaultStore(),
 		Alertmanager:     Alertmanager{Enabled: true},
+		MindBus:          defaultMindBus(),
+		Ledger:           Ledger{Settle: time.Minute},
 	}
 }
 

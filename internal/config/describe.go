@@ -36,7 +36,7 @@ func flags() []string {
 		"wal.sync",
 		"metrics.enabled", "metrics.retention", "metrics.max_mib", "metrics.prometheus_file", "rules.enabled",
 		"alertmanager.enabled", "alertmanager.file", "web.external_url", "prices", "capture", "redact.groups",
-		"log.level", "log.format",
+		"log.level", "log.format", "mindbus.url",
 	}
 }
 
@@ -46,6 +46,10 @@ func docs() map[string]string {
 		"otlp.grpc":                  "address that takes OTLP over gRPC",
 		"otlp.http":                  "address that takes OTLP over HTTP",
 		"otlp.max_message_mib":       "largest OTLP message in MiB, as sent and decompressed: 1 to 1024",
+		"mindbus.url":                "the team's message bus to read along on, amqp://user:password@host:5672/ ([mindbus.md](mindbus.md)); empty is none",
+		"mindbus.exchange":           "topic exchange of the team's messages",
+		"mindbus.queue":              "name of the queue that is read, which then outlives a restart of the server for a minute's messages; empty is one of the connection's own",
+		"mindbus.answer_within":      "after which time a command counts as not answered",
 		"data":                       "folder of the store; without a word `mindscope` in `$XDG_DATA_HOME`, else in `~/.local/share`",
 		"memory":                     "keep everything in memory, nothing on disk",
 		"retention":                  "how long spans and logs are kept: 1d to 200y",
@@ -74,6 +78,7 @@ func docs() map[string]string {
 		"metrics.max_mib":            "disk that metrics may take in MiB; 0 is no bound",
 		"metrics.own_interval":       "how often the server's own and derived metrics are read",
 		"metrics.prometheus_file":    "a prometheus.yml whose targets are scraped",
+		"ledger.settle":              "how long nothing of an ended task has come when it is accounted for ([ledger.md](ledger.md)); spans that come later are late",
 		"rules.enabled":              "evaluate the shipped rules and those of prometheus.yml",
 		"rules.task_failure_ratio":   "share of failed tasks that alerts",
 		"rules.llm_error_ratio":      "share of failed calls of models that alerts",

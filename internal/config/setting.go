@@ -29,7 +29,8 @@ type setting struct {
 
 // settings returns all keys in the order in which problems are reported.
 func settings() []setting {
-	return slices.Concat(serverSettings(), storeSettings(), enrichSettings(), logSettings(), metricSettings(), ruleSettings(), budgetSettings())
+	return slices.Concat(serverSettings(), mindBusSettings(), storeSettings(), enrichSettings(), logSettings(), metricSettings(),
+		ruleSettings(), budgetSettings(), ledgerSettings())
 }
 
 func serverSettings() []setting {

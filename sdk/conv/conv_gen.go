@@ -29,6 +29,14 @@ const (
 	AITeamMessageWaitMs = "ai_team.message.wait_ms"
 	// AITeamMessageRedelivered: The broker delivered the message before.
 	AITeamMessageRedelivered = "ai_team.message.redelivered"
+	// AITeamMessageRedeliveries: How often the message was handed out before and came back.
+	AITeamMessageRedeliveries = "ai_team.message.redeliveries"
+	// AITeamMessageAttempt: On the second and later attempts at a message that its agent failed at: which one it is.
+	AITeamMessageAttempt = "ai_team.message.attempt"
+	// AITeamMessageAnswer: What is wrong with an answer, as the bus tap sees it: `missing`, `late`, `duplicate` or `unmatched`.
+	AITeamMessageAnswer = "ai_team.message.answer"
+	// AITeamMessageClockSkewMs: Milliseconds by which the sender's clock is ahead, where that is minutes; the bus tap's own time is used then.
+	AITeamMessageClockSkewMs = "ai_team.message.clock_skew_ms"
 	// AITeamRecordTable: Table of a database record that carries the task's id.
 	AITeamRecordTable = "ai_team.record.table"
 	// AITeamRecordID: Primary key of the record.
@@ -185,6 +193,10 @@ const (
 	ServerAddress = "server.address"
 	// ServerPort: Port of the peer.
 	ServerPort = "server.port"
+	// HTTPResponseStatusCode: Status of the answer to an HTTP request.
+	HTTPResponseStatusCode = "http.response.status_code"
+	// HTTPRequestResendCount: How often the same request was sent before: the first attempt has none.
+	HTTPRequestResendCount = "http.request.resend_count"
 	// UserID: The user.
 	UserID = "user.id"
 	// SessionID: The session.
@@ -199,6 +211,10 @@ const (
 	EventAITeamSpanHeartbeat = "ai_team.span.heartbeat"
 	// EventAITeamSpanContent: The server's own: content of a span that was held back until its task failed. Refused from senders.
 	EventAITeamSpanContent = "ai_team.span.content"
+	// EventAITeamMessage: The bus tap's: an event, a control message, an error, or what is wrong with an answer.
+	EventAITeamMessage = "ai_team.message"
+	// EventAITeamMessageUnreadable: The bus tap's: bytes on the bus that are no message of the team.
+	EventAITeamMessageUnreadable = "ai_team.message.unreadable"
 	// EventGenAIEvaluationResult: A judge's verdict; its score is the quality of the span it is attached to.
 	EventGenAIEvaluationResult = "gen_ai.evaluation.result"
 )

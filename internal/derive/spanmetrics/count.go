@@ -6,6 +6,7 @@ import (
 
 	"github.com/mindscope/mindscope/internal/conv"
 	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
 )
 
 // started counts an attempt that began.
@@ -28,6 +29,12 @@ func (m *Metrics) open(p signal.Project, s *span, now int64) {
 		m.overflows++
 		m.add(dropped.Project, dropped.Team, conv.PromAITeamTasksTotal, 1, exemplar{}, "failed")
 	}
+}
+
+// found counts what the ledger found. Each finding is a row once, and a row is committed once.
+func (m *Metrics) found(p signal.Project, r *store.Row) {
+	e := exemplar{trace: strings.Clone(r.Text(store.FieldTraceID)), span: strings.Clone(r.Text(store.FieldSpanID)), at: r.Time}
+	m.add(string(p), strings.Clone(r.Text(store.FieldTeam)), conv.PromAITeamHopsMissingTotal, 1, e, strings.Clone(r.Text(store.FieldHop)))
 }
 
 // count counts what an ended span tells.

@@ -77,8 +77,8 @@ func New(cfg Config) *Metrics {
 	m := &Metrics{cfg: cfg.withDefaults(), vectors: map[string]*vector{}, below: newRecent(recentSpans), owners: newOwners()}
 	m.flight = newFlight(m.cfg.Running)
 	for _, d := range conv.Metrics() {
-		if d.Instrument == "gauge" || d.Prom == conv.PromAITeamHopsMissingTotal {
-			continue // live state and the ledger know these
+		if d.Instrument == "gauge" {
+			continue // live state knows these
 		}
 		v := newVector(d.Prom, d.Brief, d.Labels, d.Buckets)
 		if d.Unit == "{USD}" {
@@ -113,6 +113,8 @@ func (m *Metrics) Committed(p signal.Project, rows []store.Row) {
 		case store.KindHeartbeat:
 			m.span.read(&rows[i])
 			m.flight.alive(p, &m.span, now)
+		case store.KindFinding:
+			m.found(p, &rows[i])
 		}
 	}
 	slices.SortStableFunc(m.order, func(a, b int) int { return endOf(&rows[a], &rows[b]) })

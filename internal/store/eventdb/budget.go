@@ -154,6 +154,7 @@ func (db *DB) dropDay(d oldDay) error {
 	db.changes.Lock() // no writer is under way with a row of the day
 	d.from.Store(max(d.from.Load(), d.start+int64(day)))
 	db.changes.Unlock()
+	defer db.cached.forget()
 	return d.engine.PartitionDrop(d.name)
 }
 

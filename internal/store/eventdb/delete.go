@@ -75,6 +75,8 @@ func (db *DB) bury(ctx context.Context, t *tombstone) error {
 	db.doomed.mark(tenant, payloads)
 	db.changes.Unlock()
 	defer db.doomed.clear()
+	db.cached.forget()
+	defer db.cached.forget()
 	if err := db.deleteEvents(ctx, tenant, t); err != nil {
 		return fmt.Errorf("delete rows: %w", err)
 	}

@@ -137,21 +137,23 @@ func (f *found) expire(names []string) {
 // bodies fetches payloads. Those that do not exist, because they are past their retention, are missing in the result.
 func (db *DB) bodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref) (map[stored]string, error) {
 	out := make(map[stored]string, len(need))
-	if err := db.fetchBodies(ctx, t, need, out); err != nil {
-		return out, err
-	}
-	if len(out) == len(need) {
+	missing, epoch := db.cached.take(t, need, out)
+	if len(missing) == 0 {
 		return out, nil
+	}
+	defer func() { db.cached.add(t, out, missing, epoch) }()
+	if err := db.fetchBodies(ctx, t, missing, out); err != nil || len(out) == len(need) {
+		return out, err
 	}
 	// A payload and its row become visible on their own within the second after Write.
 	db.payloads.DebugFlush()
-	missing := map[stored]ref{}
-	for k, r := range need {
+	later := map[stored]ref{}
+	for k, r := range missing {
 		if _, ok := out[k]; !ok {
-			missing[k] = r
+			later[k] = r
 		}
 	}
-	return out, db.fetchBodies(ctx, t, missing, out)
+	return out, db.fetchBodies(ctx, t, later, out)
 }
 
 func (db *DB) fetchBodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref, out map[stored]string) error {

@@ -139,6 +139,7 @@ type DB struct {
 	recent   *recent
 	traces   *traceIndex
 	known    *knownPayloads
+	cached   *bodyCache
 	keys     *payloadKeys
 	columns  sync.Pool // of *encoder
 
@@ -238,6 +239,7 @@ func (db *DB) open() error {
 	db.recent = newRecent(db.cfg.RecentIDs)
 	db.traces = newTraceIndex()
 	db.known = newKnownPayloads()
+	db.cached = newBodyCache()
 	db.doomed = newDoomedPayloads(db.known)
 	db.turn.init()
 	if len(db.cfg.Nodes) > 0 {
@@ -296,7 +298,11 @@ func (db *DB) startLoop() {
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() { db.checkpointLoop(done) })
-	db.stopLoop = func() { close(done); running.Wait() }
+	ctx, cancel := context.WithCancel(context.Background())
+	if len(db.cfg.Nodes) == 0 {
+		running.Go(func() { db.warm(ctx) })
+	}
+	db.stopLoop = func() { cancel(); close(done); running.Wait() }
 }
 
 // openEngine opens one instance of the engine. It keeps a day more than we accept rows for, so that no row that

@@ -31,6 +31,8 @@ type plan struct {
 	revised bool
 	// narrow says that at holds little more than what is asked for, or that the engine finds it without looking at more.
 	narrow bool
+	// many says that several traces or tasks are asked for: all of their rows are wanted.
+	many bool
 	// partial is the error of what did not answer so far; the rest of the answer goes on.
 	partial error
 }
@@ -60,8 +62,8 @@ func (db *DB) plan(ctx context.Context, p signal.Project, s store.Scope) (*plan,
 		}
 	}
 	for _, f := range []string{store.FieldTaskID, store.FieldTraceID, store.FieldSpanID, store.FieldRowID} {
-		if _, ok := requiredTexts(s.Filter, f); ok {
-			pl.narrow = true
+		if texts, ok := requiredTexts(s.Filter, f); ok {
+			pl.narrow, pl.many = true, pl.many || len(texts) > 1
 		}
 	}
 	pl.query = ofKind(s.Kind)

@@ -132,6 +132,9 @@ func (db *DB) paced(ctx context.Context, pl *plan, fields []string, pc *pace, f 
 		}
 		if first && pl.narrow {
 			pc.size = rest.End - rest.Start
+			if pl.many && !pc.limit {
+				pc.rows = windowRows
+			}
 		}
 		w := pc.next(rest)
 		rows, err := db.window(ctx, pl, w, fields, pc.rows)

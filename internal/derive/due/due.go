@@ -1,0 +1,215 @@
+// Package due knows which tasks have come to rest and are due to be looked at as a whole: the ledger accounts for them
+// then. It is a store.Observer. A task is due when its end was seen and nothing of it has come for a while, or when
+// nothing has come for so long that no end will. Whatever comes later makes it due anew.
+//
+// Its memory is bounded: where more tasks move than Config.Tasks, the one that rests for longest is given up and counted.
+package due
+
+import (
+	"container/list"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+// Config bounds what is kept. The zero value of a field means its default.
+type Config struct {
+	// Settle is how long nothing of an ended task has come when it is due: a minute, since spans come late.
+	Settle time.Duration
+	// GiveUp is the same for a task whose end was not seen: eleven minutes, a minute after it counts as failed.
+	GiveUp time.Duration
+	// Tasks bounds the tasks that are followed at once: 100 000, about 300 bytes each.
+	Tasks int
+	// Clock is the time now; nil is time.Now.
+	Clock func() time.Time
+}
+
+// Task names a task. Tasks that nobody named are not followed.
+type Task struct {
+	Project  signal.Project
+	Team, ID string
+}
+
+// Tasks are those that move, and those that are due. It is safe for concurrent use.
+type Tasks struct {
+	cfg Config
+
+	mu      sync.Mutex
+	byTask  map[Task]*list.Element // of *entry
+	byMove  *list.List             // the one that rests for longest first
+	dropped uint64
+}
+
+type entry struct {
+	Task
+	// Moved is when the last row of it came, nanoseconds of our clock.
+	Moved int64
+	Ended bool `json:",omitempty"`
+}
+
+// New returns Tasks that know of none.
+func New(cfg Config) *Tasks {
+	if cfg.Settle <= 0 {
+		cfg.Settle = time.Minute
+	}
+	if cfg.GiveUp <= 0 {
+		cfg.GiveUp = 11 * time.Minute
+	}
+	if cfg.Tasks <= 0 {
+		cfg.Tasks = 100_000
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	return &Tasks{cfg: cfg, byTask: map[Task]*list.Element{}, byMove: list.New()}
+}
+
+// Committed implements store.Observer.
+func (t *Tasks) Committed(p signal.Project, rows []store.Row) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.cfg.Clock().UnixNano()
+	for i := range rows {
+		switch r := &rows[i]; r.Kind {
+		case store.KindSpan, store.KindStart, store.KindHeartbeat:
+			t.move(p, r, now)
+		}
+	}
+}
+
+func (t *Tasks) move(p signal.Project, r *store.Row, now int64) {
+	task := Task{Project: p}
+	ended := false
+	for i := range r.Fields {
+		switch f := &r.Fields[i]; f.Name {
+		case store.FieldTeam:
+			task.Team = f.Value.Text()
+		case store.FieldTaskID:
+			task.ID = f.Value.Text()
+		case store.FieldTaskProvisional:
+			return
+		case store.FieldOperation:
+			ended = r.Kind == store.KindSpan && f.Value.Text() == "invoke_workflow"
+		}
+	}
+	if task.ID == "" {
+		return
+	}
+	if e, ok := t.byTask[task]; ok {
+		one := e.Value.(*entry)
+		one.Moved, one.Ended = now, one.Ended || ended
+		t.byMove.MoveToBack(e)
+		return
+	}
+	task.Team, task.ID = strings.Clone(task.Team), strings.Clone(task.ID)
+	t.put(&entry{task, now, ended})
+}
+
+func (t *Tasks) put(e *entry) {
+	if len(t.byTask) >= t.cfg.Tasks {
+		t.drop(t.byMove.Front())
+		t.dropped++
+	}
+	t.byTask[e.Task] = t.byMove.PushBack(e)
+}
+
+func (t *Tasks) drop(e *list.Element) {
+	delete(t.byTask, t.byMove.Remove(e).(*entry).Task)
+}
+
+// Due returns tasks that are due, at most limit, all of one project and team, the one that rests for longest first. They
+// stay due until Done.
+func (t *Tasks) Due(limit int) []Task {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.cfg.Clock().UnixNano()
+	var out []Task
+	for e := t.byMove.Front(); e != nil && len(out) < limit; e = e.Next() {
+		one := e.Value.(*entry)
+		rested := time.Duration(now - one.Moved)
+		if rested < t.cfg.Settle {
+			break
+		}
+		if !one.Ended && rested < t.cfg.GiveUp {
+			continue
+		}
+		if len(out) == 0 || out[0].Project == one.Project && out[0].Team == one.Team {
+			out = append(out, one.Task)
+		}
+	}
+	return out
+}
+
+// Done takes tasks off that were due, unless something of them has come since.
+func (t *Tasks) Done(tasks []Task) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.cfg.Clock().UnixNano()
+	for _, task := range tasks {
+		if e, ok := t.byTask[task]; ok && time.Duration(now-e.Value.(*entry).Moved) >= t.cfg.Settle {
+			t.drop(e)
+		}
+	}
+}
+
+// Count returns how many tasks are followed, and how many were given up for want of room.
+func (t *Tasks) Count() (tasks int, dropped uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byTask), t.dropped
+}
+
+// stateVersion is written into the state; another one can't be read.
+const stateVersion = 1
+
+type state struct {
+	Version int
+	Tasks   []*entry
+	Dropped uint64
+}
+
+// Save returns the state as the rows committed so far made it. The store keeps it with the position of its log.
+func (t *Tasks) Save() ([]byte, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := state{Version: stateVersion, Dropped: t.dropped}
+	for e := t.byMove.Front(); e != nil; e = e.Next() {
+		s.Tasks = append(s.Tasks, e.Value.(*entry))
+	}
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode state of due tasks: %w", err)
+	}
+	return raw, nil
+}
+
+// Load replaces the state by a saved one. Tasks rest from now on: while the server was down nobody could hear of them.
+// Call it before the first row.
+func (t *Tasks) Load(raw []byte) error {
+	var s state
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return fmt.Errorf("decode state of due tasks: %w", err)
+	}
+	if s.Version != stateVersion {
+		return fmt.Errorf("decode state of due tasks: version %d, this release reads %d", s.Version, stateVersion)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byTask = map[Task]*list.Element{}
+	t.byMove.Init()
+	t.dropped = s.Dropped
+	now := t.cfg.Clock().UnixNano()
+	for _, one := range s.Tasks {
+		if one == nil || t.byTask[one.Task] != nil {
+			continue
+		}
+		one.Moved = now
+		t.put(one)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package mindbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/mindscope/mindscope/internal/signal"
+)
+
+// sink counts, after failing as often as it is told to.
+type sink struct {
+	mu          sync.Mutex
+	fail        int
+	err         error
+	spans, logs int
+}
+
+func (s *sink) take(n int, to *int) (signal.Rejected, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail > 0 {
+		s.fail--
+		return signal.Rejected{}, s.err
+	}
+	*to += n
+	return signal.Rejected{}, nil
+}
+
+func (s *sink) Traces(_ context.Context, _ signal.Project, td ptrace.Traces) (signal.Rejected, error) {
+	return s.take(td.SpanCount(), &s.spans)
+}
+
+func (s *sink) Logs(_ context.Context, _ signal.Project, ld plog.Logs) (signal.Rejected, error) {
+	return s.take(ld.LogRecordCount(), &s.logs)
+}
+
+func (s *sink) Metrics(context.Context, signal.Project, pmetric.Metrics) (signal.Rejected, error) {
+	return signal.Rejected{}, nil
+}
+
+func (s *sink) told() (spans, logs int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.spans, s.logs
+}
+
+func event1(n int) Delivery {
+	return Delivery{Key: "evt.a.b", Body: fmt.Appendf(nil, `{"id":"e%d","type":"EVENT","from_agent":"a","to_agent":"a.b","trace_id":"t"}`, n)}
+}
+
+// run starts a tap's worker without a broker.
+func run(t *testing.T, cfg Config, s *sink) *Tap {
+	t.Helper()
+	cfg.URL = "amqp://127.0.0.1:1/"
+	tap, err := New(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tap.sink = s
+	tap.stop = func() {}
+	tap.work.Go(tap.run)
+	return tap
+}
+
+func feedAll(t *testing.T, tap *Tap, from, n int) {
+	t.Helper()
+	for i := range n {
+		if err := tap.feed(t.Context(), event1(from+i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestStoreRefuses: what the store does not take for now is tried again; what it never takes is dropped and counted.
+func TestStoreRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{fail: 3, err: signal.Retryable(errors.New("full"), 0)}
+		tap := run(t, Config{}, s)
+		feedAll(t, tap, 0, 5)
+		time.Sleep(10 * time.Second)
+		if spans, logs := s.told(); spans != 5 || logs != 5 || tap.Stats().Dropped != 0 {
+			t.Errorf("%d spans, %d logs, %d dropped after the store took them; want 5, 5, 0", spans, logs, tap.Stats().Dropped)
+		}
+		s.mu.Lock()
+		s.fail = 1000
+		s.mu.Unlock()
+		feedAll(t, tap, 5, 5)
+		time.Sleep(20 * time.Second)
+		if n := tap.Stats().Dropped; n != 10 {
+			t.Errorf("%d dropped, want 5 spans and 5 records", n)
+		}
+		if err := tap.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestHeldIsBounded: where nobody tells of the messages themselves and no room is left, spans are dropped and counted.
+func TestHeldIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{}
+		tap := run(t, Config{MaxHeld: 10}, s)
+		for i := range 15 {
+			d := event1(i)
+			d.Headers = map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+			if err := tap.feed(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		tap.Yield("e3", false)
+		tap.Yield("e4", true) // not its sender's
+		time.Sleep(29 * time.Second)
+		if spans, _ := s.told(); spans != 0 {
+			t.Errorf("%d spans before the hold is over", spans)
+		}
+		time.Sleep(2 * time.Second)
+		spans, _ := s.told()
+		if st := tap.Stats(); spans != 9 || st.Dropped != 5 || st.Yielded != 1 || st.Held != 0 {
+			t.Errorf("%d spans, %+v; want 9 spans, 5 dropped, 1 yielded", spans, st)
+		}
+		if err := tap.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPendingIsBounded: the oldest commands and tasks make room.
+func TestPendingIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{}
+		tap := run(t, Config{MaxPending: 10}, s)
+		for i := range 50 {
+			d := Delivery{Key: "cmd.b.b", Body: fmt.Appendf(nil, `{"id":"c%d","type":"COMMAND","from_agent":"a","to_agent":"b","trace_id":"t%d"}`, i, i)}
+			if err := tap.feed(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		if st := tap.Stats(); st.Pending != 10 || st.Dropped != 80 {
+			t.Errorf("%d pending, %d dropped; want 10, 80", st.Pending, st.Dropped)
+		}
+		if err := tap.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestNew(t *testing.T) {
+	if _, err := New(Config{URL: "http://example.org"}, nil); err == nil || signal.HintOf(err) == "" {
+		t.Errorf("a URL that is none: %v", err)
+	}
+}

@@ -1,0 +1,98 @@
+package llmhttp
+
+import (
+	"encoding/json"
+
+	"github.com/mindscope/mindscope/sdk"
+)
+
+// cohere reads Cohere's chat (both versions), embed and rerank.
+type cohere struct{}
+
+func (cohere) request(body []byte, q *question) {
+	var r struct {
+		openAIRequest
+		Message  string `json:"message"`
+		Preamble string `json:"preamble"`
+		Query    string `json:"query"`
+	}
+	decode(body, &r)
+	q.model, q.stream, q.temperature, q.maxTokens = r.Model, r.Stream, r.Temperature, r.MaxTokens
+	if r.Preamble != "" {
+		q.instruct(&part{kind: textPart, content: []byte(r.Preamble)})
+	}
+	for _, m := range r.Messages {
+		m.ask(q)
+	}
+	if ask := r.Message + r.Query; ask != "" {
+		q.add("user", &part{kind: textPart, content: []byte(ask)})
+	}
+}
+
+// cohereUsage is what the two versions call meta and usage.
+type cohereUsage struct {
+	Tokens struct {
+		Input  *tokens `json:"input_tokens"`
+		Output *tokens `json:"output_tokens"`
+	} `json:"tokens"`
+	Cached tokens `json:"cached_tokens"`
+}
+
+func (u *cohereUsage) report(a *answer) {
+	if u == nil || u.Tokens.Input == nil && u.Tokens.Output == nil {
+		return
+	}
+	a.took(sdk.Usage{Input: u.Tokens.Input.n(), Output: u.Tokens.Output.n(), CacheRead: int(u.Cached)})
+}
+
+type cohereAnswer struct {
+	ID         string          `json:"id"`
+	Generation string          `json:"generation_id"`
+	Finish     string          `json:"finish_reason"`
+	Text       string          `json:"text"`
+	Message    openAIMessage   `json:"message"`
+	Usage      *cohereUsage    `json:"usage"`
+	Meta       *cohereUsage    `json:"meta"`
+	Type       string          `json:"type"`
+	Index      int             `json:"index"`
+	Delta      json.RawMessage `json:"delta"`
+}
+
+func (cohere) event(_ string, data []byte, a *answer) {
+	var r cohereAnswer
+	decode(data, &r)
+	if r.Type != "" {
+		r.piece(a)
+		return
+	}
+	a.named("", r.ID+r.Generation)
+	r.Message.answer(0, a)
+	a.grow(0, place{kind: textPart}, r.Text)
+	a.ended(0, r.Finish)
+	r.Meta.report(a)
+	r.Usage.report(a)
+}
+
+// piece takes an event of a stream.
+func (r cohereAnswer) piece(a *answer) {
+	var d struct {
+		Finish  string       `json:"finish_reason"`
+		Usage   *cohereUsage `json:"usage"`
+		Message struct {
+			Content struct {
+				Text     string `json:"text"`
+				Thinking string `json:"thinking"`
+			} `json:"content"`
+			ToolCalls openAIToolCall `json:"tool_calls"`
+		} `json:"message"`
+	}
+	decode(r.Delta, &d)
+	a.named("", r.ID)
+	a.grow(0, place{textPart, r.Index}, d.Message.Content.Text)
+	a.grow(0, place{reasoningPart, r.Index}, d.Message.Content.Thinking)
+	if c := d.Message.ToolCalls; c.ID != "" || len(c.Function.Arguments) > 0 {
+		a.call(0, r.Index, c.ID, c.Function.Name, string(plain(c.Function.Arguments)))
+	}
+	a.ended(0, d.Finish)
+	d.Usage.report(a)
+}
