@@ -1,0 +1,867 @@
+"""Makes the work of a team of AI agents visible in MindScope. One file to copy; it needs Python 3.9 or newer and nothing else.
+
+    import mindscope_agent as mindscope
+
+    mindscope.setup("newsroom")                      # OTLP over HTTP to 127.0.0.1:4318, or what OTEL_* variables say
+    with mindscope.task("task-456", type="article"):
+        with mindscope.agent("writer"):
+            with mindscope.llm("openai", "gpt-4o") as call:
+                answer = client.chat.completions.create(...)
+                call.usage(input=answer.usage.prompt_tokens, output=answer.usage.completion_tokens)
+
+Each of task, agent, llm, tool, record, save_artifact, load_artifact, send and process is a context manager (`with`,
+`async with`) and a decorator, of functions and of coroutines. What is inside belongs to it, also across threads started with wrap().
+
+Telemetry never breaks the work: nothing here raises because of it or waits for the network. A background thread sends; what
+its bounded queue can't hold, and what the server refuses, is dropped and counted (stats()). Without setup() all of it does nothing.
+
+Prompts, answers, tool arguments and results are kept only when OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is true.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextvars
+import functools
+import gzip
+import hashlib
+import inspect
+import json
+import logging
+import os
+import random
+import re
+import socket
+import threading
+import time
+import traceback
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections import deque
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any, Callable, Deque, Dict, Iterable, List, Mapping, MutableMapping, Optional, Tuple, TypeVar, Union
+
+__version__ = "1.0.0"
+SCOPE = "github.com/mindscope/mindscope/examples/python"
+HEARTBEAT_SECONDS = 10.0
+MAX_RUNNING = 10_000  # tasks and agents beyond that get a start record and no heartbeats
+MAX_BATCH = 512
+MAX_TEXT = 1 << 20  # characters that are kept of one attribute
+
+_INTERNAL, _CLIENT, _PRODUCER, _CONSUMER = 1, 3, 4, 5
+_F = TypeVar("_F", bound=Callable[..., Any])
+_ids = random.SystemRandom()
+
+
+# ---- what a context knows of its work ----
+
+
+@dataclass(frozen=True)
+class _Context:
+    """The span, task and agent that the running code belongs to."""
+
+    trace_id: str = ""
+    span_id: str = ""
+    trace_state: str = ""
+    agent: str = ""
+    work: Mapping[str, str] = field(default_factory=dict)  # ai_team.task.id and its kin, as they travel in baggage
+    baggage: Mapping[str, str] = field(default_factory=dict)  # what others put there, encoded as it came
+    span: Optional["Span"] = field(default=None, compare=False, repr=False)
+
+
+_current: contextvars.ContextVar[_Context] = contextvars.ContextVar("mindscope", default=_Context())
+# The names of the work in baggage, and what spans call them.
+_WORK = {
+    "ai_team.task.id": "ai_team.task.id",
+    "ai_team.task.type": "ai_team.task.type",
+    "ai_team.team": "ai_team.team",
+    "ai_team.user.id": "ai_team.user.id",
+    "ai_team.conversation.id": "gen_ai.conversation.id",
+}
+
+
+def task_id() -> str:
+    """The id of the task that the running code works on, "" when it works on none."""
+    return _current.get().work.get("ai_team.task.id", "")
+
+
+def trace_id() -> str:
+    """The trace as 32 hex digits, "" outside of every trace."""
+    return _current.get().trace_id
+
+
+def span_id() -> str:
+    """The span as 16 hex digits, "" outside of every span."""
+    return _current.get().span_id
+
+
+def current_span() -> Optional["Span"]:
+    """The span that the running code is in, for decorated functions; None outside of every span."""
+    return _current.get().span
+
+
+def agent_name() -> str:
+    """The agent that is at work, "" outside of agents."""
+    return _current.get().agent
+
+
+def ids() -> Tuple[str, str]:
+    """The values for the columns task_id and trace_id of a record."""
+    return task_id(), trace_id()
+
+
+def wrap(function: _F) -> _F:
+    """Returns function bound to the task at hand, for threads and executors, which don't inherit it."""
+    context = contextvars.copy_context()
+
+    @functools.wraps(function)
+    def bound(*args: Any, **kwargs: Any) -> Any:
+        return context.copy().run(function, *args, **kwargs)
+
+    return bound  # type: ignore[return-value]
+
+
+# ---- between processes: W3C trace context and baggage ----
+
+_PARENT = re.compile(r"^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$")
+_MAX_BAGGAGE = 2048  # bytes of our values; W3C gives 8192 to everybody together
+
+
+def inject(headers: MutableMapping[str, str], baggage: bool = True) -> MutableMapping[str, str]:
+    """Writes traceparent, tracestate and baggage of the work at hand, for messages and requests inside the team. For what
+    leaves the team, such as a provider of models, say baggage=False: it names the task and the user."""
+    c = _current.get()
+    if c.trace_id:
+        headers["traceparent"] = "00-%s-%s-01" % (c.trace_id, c.span_id)
+        if c.trace_state:
+            headers["tracestate"] = c.trace_state
+    members = dict(c.baggage)
+    room = _MAX_BAGGAGE
+    for name, value in c.work.items():
+        if value and len(value) <= room:
+            room -= len(value)
+            members[name] = urllib.parse.quote(value, safe="!#$&'()*+-./:<=>?@[]^_`{|}~")
+    if baggage and members:
+        headers["baggage"] = ",".join("%s=%s" % m for m in members.items())
+    return headers
+
+
+def _extract(headers: Mapping[str, str]) -> _Context:
+    lower: Dict[str, str] = {}
+    for name, value in headers.items():
+        if isinstance(value, bytes):  # AMQP clients differ
+            value = value.decode("utf-8", "replace")
+        if isinstance(value, str):
+            lower[str(name).lower()] = value
+    trace, span = _parent_of(lower.get("traceparent", ""))
+    work: Dict[str, str] = {}
+    others: Dict[str, str] = {}
+    for member in lower.get("baggage", "")[:8192].split(","):
+        name, eq, value = member.partition("=")
+        name = name.strip()
+        if not eq or not name:
+            continue
+        if name in _WORK:
+            work[name] = urllib.parse.unquote(value.partition(";")[0].strip(), errors="replace")
+        elif len(others) < 64:
+            others[name] = value.strip()
+    return _Context(trace, span, lower.get("tracestate", "")[:512] if trace else "", "", work, others)
+
+
+def _parent_of(header: str) -> Tuple[str, str]:
+    m = _PARENT.match(header.strip())
+    if not m or m.group(1) == "ff" or (m.group(1) == "00" and m.group(5)) or not int(m.group(2), 16) or not int(m.group(3), 16):
+        return "", ""
+    return m.group(2), m.group(3)
+
+
+class extracted:
+    """`with extracted(headers):` goes on with the task and trace of a message's headers instead of one's own."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    def __enter__(self) -> None:
+        try:
+            context = _extract(self._headers)
+        except Exception:  # what came from outside may be anything
+            _client.broken()
+            context = _Context()
+        self._token = _current.set(context)
+
+    def __exit__(self, *exc: object) -> None:
+        _current.reset(self._token)
+
+
+# ---- spans ----
+
+
+def _quiet(method: _F) -> _F:
+    """Keeps what is passed to a method, whatever it is, from breaking the work."""
+
+    @functools.wraps(method)
+    def quiet(*args: Any, **kwargs: Any) -> None:
+        try:
+            method(*args, **kwargs)
+        except Exception:
+            _client.broken()
+
+    return quiet  # type: ignore[return-value]
+
+
+class Span:
+    """A piece of work. Its methods may be called from any thread until it ends, and never fail."""
+
+    def __init__(self, name: str, kind: int, attributes: Mapping[str, Any], parent: _Context, agent: str = "",
+                 work: Optional[Mapping[str, str]] = None, links: Iterable[Tuple[str, str]] = ()) -> None:
+        self.name, self.kind = name, kind
+        self.context = replace(
+            parent,
+            trace_id=parent.trace_id or "%032x" % _ids.getrandbits(128),
+            span_id="%016x" % (_ids.getrandbits(64) or 1),
+            agent=agent or parent.agent,
+            work=parent.work if work is None else work,
+            span=self,
+        )
+        self.parent_id = parent.span_id
+        self.start, self._mono = time.time_ns(), time.monotonic_ns()
+        self.links = [(t, s) for t, s in links if t]
+        self.events: List[Tuple[int, str, Dict[str, Any]]] = []
+        self.status = 0
+        self.message = ""
+        self.attributes: Dict[str, Any] = {_WORK[k]: v for k, v in self.context.work.items() if v}
+        if self.context.agent:
+            self.attributes["gen_ai.agent.name"] = self.context.agent
+        self.attributes.update({k: v for k, v in attributes.items() if v not in (None, "")})
+        self._first = False
+        self.headers: Dict[str, str] = {}  # of a message that is sent
+        self.envelope: Dict[str, Any] = {}
+
+    def set(self, name: str, value: Any) -> None:
+        """Sets an attribute of one's own."""
+        self.attributes[name] = value
+
+    @_quiet
+    def event(self, name: str, **attributes: Any) -> None:
+        """Notes that something happened."""
+        if len(self.events) < 128:
+            self.events.append((time.time_ns(), name, attributes))
+
+    @_quiet
+    def quality(self, score: float) -> None:
+        """A judge's score of the work, 0 to 10."""
+        self.set("ai_team.quality_score", float(score))
+
+    @_quiet
+    def fail(self, error: Union[BaseException, str]) -> None:
+        """Ends the work as failed without an exception passing through."""
+        text = str(error) or type(error).__name__
+        self.status, self.message = 2, text
+        self.set("error.type", _class_of(error))
+        if isinstance(error, BaseException):
+            stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+            self.event("exception", **{"exception.type": type(error).__qualname__, "exception.message": text,
+                                       "exception.stacktrace": stack[-16384:]})
+
+    # calls of models
+
+    @_quiet
+    def usage(self, input: int, output: int, cache_read: int = 0, cache_write: int = 0, reasoning: int = 0) -> None:
+        """The tokens that the provider reported: input with cached ones, output with reasoning. Unknown is not zero: don't
+        call it when nothing was reported."""
+        for name, n in (("input_tokens", input), ("output_tokens", output)):
+            self.set("gen_ai.usage." + name, int(n))
+        for name, n in (("cache_read.input_tokens", cache_read), ("cache_write.input_tokens", cache_write),
+                        ("reasoning.output_tokens", reasoning)):
+            if n:
+                self.set("gen_ai.usage." + name, int(n))
+
+    @_quiet
+    def response(self, model: str = "", id: str = "", finish_reasons: Iterable[str] = ()) -> None:
+        """Which model answered, and why it stopped."""
+        for name, value in (("model", model), ("id", id), ("finish_reasons", [str(r) for r in finish_reasons])):
+            if value:
+                self.set("gen_ai.response." + name, value)
+
+    @_quiet
+    def cost(self, dollars: float) -> None:
+        """What the provider itself says the call cost."""
+        self.set("gen_ai.usage.cost.amount", float(dollars))
+        self.set("gen_ai.usage.cost.currency", "USD")
+
+    @_quiet
+    def chunk(self) -> None:
+        """Call it for each chunk of a stream; the first gives the time to first chunk."""
+        if not self._first:
+            self._first = True
+            self.set("gen_ai.request.stream", True)
+            self.set("gen_ai.response.time_to_first_chunk", (time.monotonic_ns() - self._mono) / 1e9)
+
+    @_quiet
+    def input(self, messages: Any) -> None:
+        """What was given to the model, or to the tool; kept when capture is on."""
+        self._content("gen_ai.tool.call.arguments" if self._is_tool() else "gen_ai.input.messages", messages)
+
+    @_quiet
+    def output(self, messages: Any) -> None:
+        """What it gave back; kept when capture is on."""
+        self._content("gen_ai.tool.call.result" if self._is_tool() else "gen_ai.output.messages", messages)
+
+    def _is_tool(self) -> bool:
+        return self.attributes.get("gen_ai.operation.name") == "execute_tool"
+
+    def _content(self, name: str, value: Any) -> None:
+        if capture():
+            self.set(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+
+    # artifacts and messages
+
+    def metadata(self) -> Dict[str, str]:
+        """What belongs in an object's metadata, so that it can be followed back to its task."""
+        found = {"task_id": self.context.work.get("ai_team.task.id", ""), "trace_id": self.context.trace_id,
+                 "agent": self.context.agent, "digest": str(self.attributes.get("ai_team.artifact.digest", ""))}
+        return {k: v for k, v in found.items() if v}
+
+    def _end(self) -> None:
+        self.end = self.start + time.monotonic_ns() - self._mono
+
+
+def capture() -> bool:
+    """Tells whether prompts, answers, arguments and results are kept."""
+    return os.environ.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "").lower() in ("true", "1", "span_only", "span_and_event")
+
+
+def _class_of(error: Union[BaseException, str]) -> str:
+    if isinstance(error, str):
+        return "error"
+    if isinstance(error, (TimeoutError, socket.timeout)):
+        return "timeout"
+    if type(error).__name__ in ("CancelledError", "KeyboardInterrupt", "GeneratorExit"):
+        return "cancelled"
+    return type(error).__qualname__
+
+
+class _Work:
+    """A context manager and decorator of one kind of span."""
+
+    def __init__(self, begin: Callable[..., Span], outcome: bool = False) -> None:
+        self._begin, self._outcome = begin, outcome
+        self._arguments: Tuple[Tuple[Any, ...], Dict[str, Any]] = ((), {})
+
+    def __enter__(self) -> Span:
+        try:
+            self._span = self._begin(*self._arguments[0], **self._arguments[1])
+        except Exception:
+            _client.broken()
+            self._span = Span("work that could not be described", _INTERNAL, {}, _current.get())
+        self._token = _current.set(self._span.context)
+        _client.started(self._span)
+        return self._span
+
+    def __exit__(self, kind: Any, error: Optional[BaseException], stack: Any) -> None:
+        try:
+            _current.reset(self._token)
+        except ValueError:  # a generator was closed in another context
+            pass
+        try:
+            span = self._span
+            if error is not None and span.status != 2:
+                span.fail(error)
+            if self._outcome:
+                failed = span.attributes.get("error.type") == "cancelled"
+                span.set("ai_team.task.status", "completed" if span.status != 2 else "cancelled" if failed else "failed")
+            span._end()
+            _client.ended(span)
+        except Exception:
+            _client.broken()
+
+    async def __aenter__(self) -> Span:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: Any, error: Optional[BaseException], stack: Any) -> None:
+        self.__exit__(kind, error, stack)
+
+    def _again(self, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> "_Work":
+        work = _Work(self._begin, self._outcome)
+        if getattr(self._begin, "_wants_arguments", False):
+            work._arguments = (args, kwargs)
+        return work
+
+    def __call__(self, function: _F) -> _F:
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def run_async(*args: Any, **kwargs: Any) -> Any:
+                with self._again(args, kwargs):
+                    return await function(*args, **kwargs)
+
+            return run_async  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self._again(args, kwargs):
+                return function(*args, **kwargs)
+
+        return run  # type: ignore[return-value]
+
+
+# ---- the kinds of work ----
+
+
+def task(id: Union[str, Callable[..., str]], type: str = "", team: str = "", user: str = "", conversation: str = "") -> _Work:
+    """A piece of work given to the team. As a decorator, id may be a function of the decorated one's arguments:
+    `@task(lambda self, order: order["id"], type="article")`."""
+
+    def begin(*args: Any, **kwargs: Any) -> Span:
+        name = id(*args, **kwargs) if callable(id) else id
+        work = {"ai_team.task.id": str(name), "ai_team.task.type": type, "ai_team.team": team, "ai_team.user.id": user,
+                "ai_team.conversation.id": conversation}
+        parent = replace(_current.get(), agent="")
+        return Span("execute_task", _INTERNAL, {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": type}, parent,
+                    work={k: v for k, v in work.items() if v})
+
+    begin._wants_arguments = callable(id)  # type: ignore[attr-defined]
+    return _Work(begin, outcome=True)
+
+
+def _span(name: str, kind: int, attributes: Mapping[str, Any], agent: str = "") -> _Work:
+    return _Work(lambda: Span(name, kind, attributes, _current.get(), agent))
+
+
+def agent(name: str) -> _Work:
+    """The work of one agent."""
+    return _span("invoke_agent %s" % name, _INTERNAL, {"gen_ai.operation.name": "invoke_agent"}, str(name))
+
+
+def llm(provider: str, model: str, operation: str = "chat") -> _Work:
+    """A call of a model. provider is one of OpenTelemetry's names: openai, anthropic, gcp.gemini, aws.bedrock, …"""
+    return _span("%s %s" % (operation, model), _CLIENT, {"gen_ai.operation.name": operation, "gen_ai.provider.name": provider,
+                                                         "gen_ai.request.model": model})
+
+
+def tool(name: str, call_id: str = "") -> _Work:
+    """The call of a tool. call_id is the model's id of the call."""
+    return _span("execute_tool %s" % name, _INTERNAL, {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name,
+                                                     "gen_ai.tool.type": "function", "gen_ai.tool.call.id": call_id})
+
+
+def record(table: str, id: Any = "", operation: str = "INSERT", system: str = "other_sql", query: str = "") -> _Work:
+    """A statement on a database. Put ids() into the columns task_id and trace_id of what is inserted. query has placeholders
+    for values."""
+    summary = "%s %s" % (operation, table)
+    attributes = {"db.system.name": system, "db.operation.name": operation, "db.collection.name": table,
+                  "db.query.summary": summary, "db.query.text": query}
+    if operation in ("INSERT", "REPLACE"):
+        attributes.update({"ai_team.record.table": table, "ai_team.record.id": str(id)})
+    return _span(summary, _CLIENT, attributes)
+
+
+def _artifact(verb: str, key: str, content: Union[bytes, str, None], media_type: str, uri: str, id: str) -> _Work:
+    def begin() -> Span:
+        base = str(key).rsplit("/", 1)[-1]
+        attributes: Dict[str, Any] = {"ai_team.artifact.id": id or base.rsplit(".", 1)[0] or base, "ai_team.artifact.key": key,
+                                      "ai_team.artifact.media_type": media_type, "ai_team.artifact.uri": uri}
+        if content is not None:
+            data = content.encode() if isinstance(content, str) else bytes(content)
+            attributes["ai_team.artifact.digest"] = "sha256:" + hashlib.sha256(data).hexdigest()
+            attributes["ai_team.artifact.size"] = len(data)
+        return Span(verb, _INTERNAL, attributes, _current.get())
+
+    return _Work(begin)
+
+
+def save_artifact(key: str, content: Union[bytes, str], media_type: str = "", uri: str = "", id: str = "") -> _Work:
+    """Storing an object. Store the span's metadata() beside it."""
+    return _artifact("save_artifact", key, content, media_type, uri, id)
+
+
+def load_artifact(key: str, content: Union[bytes, str, None] = None, media_type: str = "", uri: str = "", id: str = "") -> _Work:
+    """Reading an object; content, when it is at hand already, gives digest and size."""
+    return _artifact("load_artifact", key, content, media_type, uri, id)
+
+
+def send(to: str, payload: Any = None, type: str = "COMMAND", correlation_id: str = "", message_id: str = "",
+         destination: str = "", system: str = "rabbitmq") -> _Work:
+    """Sending a message to an agent. The span has its `envelope`, a CloudEvents event, and the transport's `headers`."""
+
+    def begin() -> Span:
+        name = message_id or str(uuid.uuid4())
+        c = _current.get()
+        where = destination or "cmd.%s" % to
+        span = Span("send " + where, _PRODUCER, _message(type, name, correlation_id, c.agent, to, where, "send", system), c)
+        token = _current.set(span.context)
+        try:
+            span.headers = dict(inject({}))
+        finally:
+            _current.reset(token)
+        event = {"specversion": "1.0", "id": name, "type": "ai.team." + type.lower(), "source": c.agent or _client.service,
+                 "toagent": to, "subject": c.work.get("ai_team.task.id", ""), "time": datetime.now(timezone.utc).isoformat(),
+                 "traceparent": span.headers.get("traceparent", ""), "datacontenttype": "application/json", "data": payload}
+        span.envelope = {k: v for k, v in event.items() if v not in (None, "")}
+        return span
+
+    return _Work(begin)
+
+
+def process(headers: Mapping[str, str], envelope: Mapping[str, Any], correlation_id: str = "", destination: str = "",
+            system: str = "rabbitmq") -> _Work:
+    """Working on a message that came: a child of its sending. The headers win; the envelope's traceparent stands in for them."""
+
+    def begin() -> Span:
+        parent = _extract(headers)
+        created = _parent_of(str(envelope.get("traceparent", "")))
+        if not parent.trace_id:
+            parent = replace(parent, trace_id=created[0], span_id=created[1])
+        subject = str(envelope.get("subject", ""))
+        if subject and parent.work.get("ai_team.task.id", "") != subject:  # the rest speaks of another task
+            parent = replace(parent, work={"ai_team.task.id": subject, "ai_team.team": parent.work.get("ai_team.team", "")})
+        to = str(envelope.get("toagent", ""))
+        kind = str(envelope.get("type", "")).rsplit(".", 1)[-1].upper()
+        where = destination or "cmd." + to
+        attributes = _message(kind, str(envelope.get("id", "")), correlation_id, str(envelope.get("source", "")), to, where,
+                              "process", system)
+        try:
+            sent = datetime.fromisoformat(str(envelope["time"]).replace("Z", "+00:00"))
+            attributes["ai_team.message.wait_ms"] = max(0.0, time.time() - sent.timestamp()) * 1000
+        except (KeyError, ValueError, TypeError, OverflowError):
+            pass
+        links = {(parent.trace_id, parent.span_id), created}
+        return Span("process " + where, _CONSUMER, attributes, parent, links=links)
+
+    return _Work(begin)
+
+
+def _message(type: str, id: str, correlation_id: str, source: str, to: str, where: str, operation: str, system: str) -> Dict[str, Any]:
+    return {"messaging.system": system, "messaging.operation.name": operation, "messaging.operation.type": operation,
+            "messaging.destination.name": where, "messaging.message.id": id, "messaging.message.conversation_id": correlation_id,
+            "ai_team.message.type": type, "ai_team.message.from_agent": source, "ai_team.message.to_agent": to}
+
+
+# ---- logs ----
+
+
+class ContextFilter(logging.Filter):
+    """Puts task_id, trace_id, span_id and agent on each record, for the format of one's own log:
+    `%(asctime)s %(task_id)s %(trace_id)s %(message)s`."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        c = _current.get()
+        record.task_id, record.trace_id = c.work.get("ai_team.task.id", ""), c.trace_id
+        record.span_id, record.agent = c.span_id, c.agent
+        return True
+
+
+class LogHandler(logging.Handler):
+    """Sends log records with the ids of their task: `logging.getLogger().addHandler(LogHandler())`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            attributes: Dict[str, Any] = {"logger.name": record.name}
+            if record.exc_info and record.exc_info[0]:
+                attributes["exception.type"] = record.exc_info[0].__qualname__
+                attributes["exception.message"] = str(record.exc_info[1])
+                attributes["exception.stacktrace"] = "".join(traceback.format_exception(*record.exc_info))[-16384:]
+            _client.log(record.getMessage(), min(24, max(1, record.levelno * 4 // 10 + 1)), record.levelname,
+                        attributes, int(record.created * 1e9))
+        except Exception:
+            _client.broken()
+
+
+# ---- sending ----
+
+
+@dataclass
+class Stats:
+    """What became of spans and log records."""
+
+    made: int = 0
+    sent: int = 0
+    dropped: int = 0  # the queue was full, or nobody took them in time
+    refused: int = 0  # the server did not want them
+    errors: int = 0  # mistakes inside this file, and of what was passed to it
+
+
+class _Client:
+    """The queue and the thread that empties it."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.service = "agent"
+        self.stats = Stats()
+        self._lock = threading.Condition(threading.RLock())
+
+    def setup(self, service: str, endpoint: str, team: str, max_queue: int, interval: float, heartbeat: float, timeout: float) -> None:
+        env = os.environ.get
+        self.close(0)
+        self.stats = Stats()
+        self._lock = threading.Condition(threading.RLock())
+        self.service = env("OTEL_SERVICE_NAME") or service
+        self.max_queue, self.interval, self.heartbeat, self.timeout = max_queue, interval, heartbeat, timeout
+        base = (endpoint or env("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://127.0.0.1:4318").rstrip("/")
+        self.urls = {"traces": env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or base + "/v1/traces",
+                     "logs": env("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT") or base + "/v1/logs"}
+        self.headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        local = urllib.parse.urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1")  # is not behind a proxy
+        self.opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
+        self.headers.update(_pairs(env("OTEL_EXPORTER_OTLP_HEADERS", "")))
+        resource: Dict[str, Any] = {
+            "service.name": self.service, "service.namespace": team, "service.instance.id": str(uuid.uuid4()),
+            "host.name": socket.gethostname(), "process.pid": os.getpid(), "telemetry.sdk.name": "mindscope-agent",
+            "telemetry.sdk.language": "python", "telemetry.sdk.version": __version__,
+        }
+        resource.update(_pairs(env("OTEL_RESOURCE_ATTRIBUTES", "")))
+        self.resource = {"attributes": _attributes({k: v for k, v in resource.items() if v != ""})}
+        self.queue: Deque[Tuple[str, Dict[str, Any]]] = deque()
+        self.running: Dict[str, Span] = {}
+        self.busy, self.stop, self.flushing, self.deadline = False, False, 0, float("inf")
+        self.on = env("OTEL_SDK_DISABLED", "").lower() != "true"
+        if self.on:
+            self.thread = threading.Thread(target=self._run, name="mindscope", daemon=True)
+            self.thread.start()
+
+    def broken(self) -> None:
+        self.count(errors=1)
+
+    def count(self, **more: int) -> None:
+        with self._lock:
+            for name, n in more.items():
+                setattr(self.stats, name, getattr(self.stats, name) + n)
+
+    def put(self, kind: str, item: Dict[str, Any]) -> None:
+        with self._lock:
+            self.stats.made += 1
+            if not self.on or len(self.queue) >= self.max_queue:
+                self.stats.dropped += 1
+                return
+            self.queue.append((kind, item))
+            if len(self.queue) == MAX_BATCH:
+                self._lock.notify_all()
+
+    def started(self, span: Span) -> None:
+        if not self.on or not span.name.startswith(("execute_task", "invoke_agent ")):
+            return
+        try:
+            self._sign("ai_team.span.started", span, {k: v for k, v in span.attributes.items()})
+            with self._lock:
+                if len(self.running) < MAX_RUNNING:
+                    self.running[span.context.span_id] = span
+        except Exception:
+            self.broken()
+
+    def _sign(self, event: str, span: Span, attributes: Dict[str, Any]) -> None:
+        """Writes a sign of life of a task or an agent."""
+        attributes.update({"ai_team.span.name": span.name, "ai_team.span.start_time_unix_nano": span.start,
+                           "ai_team.span.kind": "internal"})
+        if span.parent_id:
+            attributes["ai_team.span.parent_id"] = span.parent_id
+        self._record("", 9, "INFO", attributes, time.time_ns(), span.context, event)
+
+    def log(self, body: str, number: int, severity: str, attributes: Dict[str, Any], at: int) -> None:
+        if not self.on:
+            return
+        c = _current.get()
+        attributes.update({_WORK[k]: v for k, v in c.work.items() if v})
+        if c.agent:
+            attributes["gen_ai.agent.name"] = c.agent
+        self._record(body, number, severity, attributes, at, c, "")
+
+    def _record(self, body: str, number: int, severity: str, attributes: Dict[str, Any], at: int, c: _Context, event: str) -> None:
+        record: Dict[str, Any] = {"timeUnixNano": str(at), "observedTimeUnixNano": str(time.time_ns()), "severityNumber": number,
+                                  "severityText": severity, "attributes": _attributes(attributes)}
+        if body:
+            record["body"] = _value(body)
+        if event:
+            record["eventName"] = event
+        if c.trace_id:
+            record.update({"traceId": c.trace_id, "spanId": c.span_id, "flags": 1})
+        self.put("logs", record)
+
+    def ended(self, span: Span) -> None:
+        if not self.on:
+            return
+        with self._lock:
+            self.running.pop(span.context.span_id, None)
+        item: Dict[str, Any] = {
+            "traceId": span.context.trace_id, "spanId": span.context.span_id, "name": span.name, "kind": span.kind, "flags": 1,
+            "startTimeUnixNano": str(span.start), "endTimeUnixNano": str(span.end), "attributes": _attributes(span.attributes),
+        }
+        if span.parent_id:
+            item["parentSpanId"] = span.parent_id
+        if span.context.trace_state:
+            item["traceState"] = span.context.trace_state
+        if span.status:
+            item["status"] = {"code": span.status, "message": span.message[:4096]}
+        if span.events:
+            item["events"] = [{"timeUnixNano": str(t), "name": n, "attributes": _attributes(a)} for t, n, a in span.events]
+        if span.links:
+            item["links"] = [{"traceId": t, "spanId": s} for t, s in span.links]
+        self.put("traces", item)
+
+    # the thread
+
+    def _run(self) -> None:
+        next_beat = time.monotonic() + self.heartbeat
+        while True:
+            with self._lock:
+                if not self.queue and not self.stop:
+                    self.busy = False
+                    self._lock.notify_all()
+                    self._lock.wait(max(0.0, min(self.interval, next_beat - time.monotonic())))
+                elif len(self.queue) < MAX_BATCH and not self.stop and not self.flushing:
+                    self._lock.wait(max(0.0, min(self.interval, next_beat - time.monotonic())))
+                batch = [self.queue.popleft() for _ in range(min(len(self.queue), MAX_BATCH))]
+                self.busy = bool(batch)
+                beating = list(self.running.values()) if time.monotonic() >= next_beat else []
+                if self.stop and not batch:
+                    self.busy = False
+                    self._lock.notify_all()
+                    return
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + self.heartbeat
+                for span in beating:
+                    try:
+                        self._sign("ai_team.span.heartbeat", span, dict(span.attributes))
+                    except Exception:  # an attribute was set at the same moment; the next beat has it
+                        self.broken()
+            for kind in ("traces", "logs"):
+                items = [item for k, item in batch if k == kind]
+                if items:
+                    self._deliver(kind, items)
+
+    def _deliver(self, kind: str, items: List[Dict[str, Any]]) -> None:
+        """Sends items, again while the server is busy or away, and counts what became of them."""
+        outer, inner, leaf = ("resourceSpans", "scopeSpans", "spans") if kind == "traces" else ("resourceLogs", "scopeLogs", "logRecords")
+        scope = {"name": SCOPE, "version": __version__}
+        try:
+            body = json.dumps({outer: [{"resource": self.resource, inner: [{"scope": scope, leaf: items}]}]}).encode()
+            request = urllib.request.Request(self.urls[kind], gzip.compress(body, 1), self.headers)
+        except Exception:
+            self.count(errors=1, refused=len(items))
+            return
+        wait = 0.25
+        for _ in range(8):
+            if time.monotonic() > self.deadline:
+                break
+            try:
+                limit = max(0.1, min(self.timeout, self.deadline - time.monotonic()))
+                with self.opener.open(request, timeout=limit) as response:
+                    lost = _rejected(response.read(1 << 16), len(items))
+                self.count(sent=len(items) - lost, refused=lost)
+                return
+            except urllib.error.HTTPError as e:
+                e.close()
+                if e.code not in (429, 502, 503, 504):
+                    self.count(refused=len(items))
+                    return
+                try:
+                    wait = max(wait, float(e.headers.get("Retry-After", "")))
+                except ValueError:
+                    pass
+            except Exception:  # refused, reset, timed out: the server may come back
+                pass
+            with self._lock:
+                if not self.stop or time.monotonic() + wait < self.deadline:
+                    until = time.monotonic() + min(wait, 10.0)
+                    while time.monotonic() < until and not (self.stop and self.deadline < until):
+                        self._lock.wait(until - time.monotonic())
+            wait = min(wait * 2, 10.0)
+        self.count(dropped=len(items))
+
+    def flush(self, seconds: float) -> bool:
+        """Waits until all that was put is sent or lost."""
+        if not self.on:
+            return True
+        with self._lock:
+            self.flushing += 1
+            self._lock.notify_all()
+            done = self._lock.wait_for(lambda: not self.queue and not self.busy, seconds)
+            self.flushing -= 1
+            return done
+
+    def close(self, seconds: float) -> bool:
+        if not self.on:
+            return True
+        with self._lock:
+            self.stop, self.deadline = True, time.monotonic() + seconds
+            self._lock.notify_all()
+        self.thread.join(seconds + 0.5)
+        with self._lock:
+            self.on = False
+            self.stats.dropped += len(self.queue)
+            self.queue.clear()
+        return not self.thread.is_alive()
+
+
+def _rejected(body: bytes, most: int) -> int:
+    """How many items a partly successful answer says were not taken."""
+    try:
+        partial = json.loads(body or b"{}").get("partialSuccess") or {}
+        return min(most, int(partial.get("rejectedSpans") or partial.get("rejectedLogRecords") or 0))
+    except (ValueError, AttributeError, TypeError):
+        return 0
+
+
+def _pairs(text: str) -> Dict[str, str]:
+    pairs = (p.partition("=") for p in text.split(",") if "=" in p)
+    return {k.strip(): urllib.parse.unquote(v.strip()) for k, _, v in pairs}
+
+
+def _attributes(values: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    return [{"key": str(k), "value": _value(v)} for k, v in list(values.items())]
+
+
+def _value(v: Any, depth: int = 0) -> Dict[str, Any]:
+    if isinstance(v, bool):
+        return {"boolValue": v}
+    if isinstance(v, int) and -(1 << 63) <= v < 1 << 63:
+        return {"intValue": str(v)}
+    if isinstance(v, float):
+        return {"doubleValue": v if v == v and abs(v) != float("inf") else str(v)}
+    if isinstance(v, (list, tuple)) and depth < 8:
+        return {"arrayValue": {"values": [_value(x, depth + 1) for x in v]}}
+    if isinstance(v, Mapping) and depth < 8:
+        return {"kvlistValue": {"values": [{"key": str(k), "value": _value(x, depth + 1)} for k, x in v.items()]}}
+    return {"stringValue": str(v)[:MAX_TEXT].encode("utf-8", "replace").decode()}
+
+
+_client = _Client()
+
+
+def setup(service: str = "agent", endpoint: str = "", team: str = "", max_queue: int = 8192, interval: float = 1.0,
+          heartbeat: float = HEARTBEAT_SECONDS, timeout: float = 10.0) -> None:
+    """Starts sending: OTLP/JSON over HTTP to endpoint, else to what OTEL_EXPORTER_OTLP_ENDPOINT says, else to 127.0.0.1:4318.
+    What waits is bounded by max_queue. At the end of the process what is left is sent, for at most 5 s."""
+    _client.setup(service, endpoint, team, max_queue, interval, heartbeat, timeout)
+
+
+def flush(seconds: float = 5.0) -> bool:
+    """Waits until what was reported is sent; false when the time was too short."""
+    return _client.flush(seconds)
+
+
+def shutdown(seconds: float = 5.0) -> bool:
+    """Sends what is left and stops; false when the time was too short."""
+    return _client.close(seconds)
+
+
+def stats() -> Stats:
+    """What became of all that was reported since setup."""
+    return replace(_client.stats)
+
+
+def _after_fork() -> None:
+    """A child has no thread of its parent's: it begins anew, with the same settings."""
+    c = _client
+    if c.on:
+        c._lock, c.queue, c.running, c.stats = threading.Condition(threading.RLock()), deque(), {}, Stats()
+        c.busy, c.flushing = False, 0
+        c.thread = threading.Thread(target=c._run, name="mindscope", daemon=True)
+        c.thread.start()
+
+
+atexit.register(lambda: shutdown(5.0))
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
