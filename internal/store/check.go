@@ -72,7 +72,7 @@ func (c Column) check() error {
 	switch c.Func {
 	case CountRows:
 		return nil
-	case Sum, Min, Max, Avg, CountDistinct:
+	case Sum, Min, Max, Avg, CountDistinct, SumLen:
 	case Quantile:
 		if math.IsNaN(c.Phi) || c.Phi < 0 || c.Phi > 1 {
 			return badQuery("quantile %v: give one from 0 to 1", c.Phi)

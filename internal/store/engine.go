@@ -198,6 +198,10 @@ func (acc *accumulator) add(q Aggregate, r *Row) {
 			continue
 		}
 		v := valueOf(r, c.Field)
+		if c.Func == SumLen {
+			acc.sums[i] += float64(len(v.Text()))
+			continue
+		}
 		if c.Func == CountDistinct {
 			if text := v.Text(); text != "" {
 				if acc.distinct[i] == nil {
@@ -246,6 +250,8 @@ func (acc *accumulator) value(i int, c Column) float64 {
 		return float64(n)
 	case c.Func == CountDistinct:
 		return float64(len(acc.distinct[i]))
+	case c.Func == SumLen:
+		return acc.sums[i]
 	case n == 0:
 		return math.NaN()
 	case c.Func == Sum && acc.exact[i]:

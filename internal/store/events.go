@@ -123,8 +123,8 @@ type Select struct {
 // Func is an aggregate function.
 type Func string
 
-// The aggregate functions. All but CountRows need a field; rows where it isn't a number (for CountDistinct: is absent)
-// are left out.
+// The aggregate functions. All but CountRows need a field; rows where it isn't a number (for CountDistinct and SumLen: is
+// absent) are left out. SumLen is the sum of the bytes of a field's texts, 0 where there are none.
 const (
 	CountRows     Func = "count"
 	Sum           Func = "sum"
@@ -133,6 +133,7 @@ const (
 	Avg           Func = "avg"
 	Quantile      Func = "quantile"
 	CountDistinct Func = "count_distinct"
+	SumLen        Func = "sum_len"
 )
 
 // Column is one function of an Aggregate.

@@ -37,7 +37,7 @@ func (db *DB) pushable(ctx context.Context, pl *plan, q store.Aggregate) (bool, 
 	for _, c := range q.Columns {
 		switch c.Func {
 		case store.CountRows:
-		case store.CountDistinct:
+		case store.CountDistinct, store.SumLen:
 			if !columnName(c.Field) {
 				return false, nil
 			}
@@ -159,6 +159,8 @@ func engineFunc(c store.Column) string {
 		return string(c.Func) + "(" + quote(c.Field) + ") if (" + fieldHas(c.Field) + ")"
 	case store.CountDistinct:
 		return "count_uniq(" + quote(c.Field) + ")"
+	case store.SumLen:
+		return "sum_len(" + quote(c.Field) + ")"
 	default:
 		return ""
 	}

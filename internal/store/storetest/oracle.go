@@ -287,7 +287,7 @@ func (o *oracle) askAggregate(s store.Scope) {
 	q := store.Aggregate{Scope: s, By: rapid.SliceOfNDistinct(rapid.SampledFrom(o.fields), 0, 2, rapid.ID).Draw(o.rt, "by")}
 	for range rapid.IntRange(1, 3).Draw(o.rt, "columns") {
 		q.Columns = append(q.Columns, store.Column{
-			Func:  rapid.SampledFrom([]store.Func{store.CountRows, store.Sum, store.Min, store.Max, store.Avg, store.Quantile, store.CountDistinct}).Draw(o.rt, "func"),
+			Func:  rapid.SampledFrom([]store.Func{store.CountRows, store.Sum, store.Min, store.Max, store.Avg, store.Quantile, store.CountDistinct, store.SumLen}).Draw(o.rt, "func"),
 			Field: o.pick("column", o.fields), Phi: 0.5,
 		})
 	}
