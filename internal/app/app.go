@@ -17,6 +17,7 @@ import (
 	"github.com/mindscope/mindscope/internal/derive/due"
 	"github.com/mindscope/mindscope/internal/derive/live"
 	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
+	"github.com/mindscope/mindscope/internal/derive/tail"
 	"github.com/mindscope/mindscope/internal/enrich/cost"
 	"github.com/mindscope/mindscope/internal/enrich/redact"
 	"github.com/mindscope/mindscope/internal/query/team"
@@ -66,6 +67,8 @@ type App struct {
 	due *due.Tasks
 	// budgets know what is spent.
 	budgets *team.Budgets
+	// logs hands new log records to those who follow them.
+	logs *tail.Feed
 }
 
 type state uint8

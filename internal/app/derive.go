@@ -79,7 +79,7 @@ func (a *App) derive() store.Observer {
 		return float64(n)
 	})
 	a.budgets = a.newBudgets()
-	all := observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}, {"due", a.follow()}}
+	all := observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}, {"due", a.follow()}, {"tail", a.followLogs()}}
 	if a.tap != nil {
 		all = append(all, observer{"mindbus", yields{a.tap}})
 	}

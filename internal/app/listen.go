@@ -43,6 +43,7 @@ func (a *App) serveHTTP(l net.Listener, h http.Handler) {
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	server.RegisterOnShutdown(a.live.Close) // streams would hold the stop up
+	server.RegisterOnShutdown(a.logs.Close)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -34,6 +34,7 @@ func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 			mux.Handle(alertmanagerPrefix+"/", metrics.alerts)
 		}
 	}
+	a.mountLoki(mux, events)
 	mux.HandleFunc("POST /-/reload", a.reloadRoute)
 	mux.HandleFunc("/api/", noAPI)
 	mux.Handle("GET /metrics", a.metrics.Handler())
