@@ -44,6 +44,9 @@ type BusStats struct {
 	Processed, Failed, Panicked uint64
 	// Requeued counts messages given back because the agent was stopped in the middle of them.
 	Requeued uint64
+	// Retried counts messages whose handler failed and that are tried again, Poisonous those given up since they came back
+	// too often.
+	Retried, Poisonous uint64
 	// Invalid counts messages that could not be read and went to the dead-letter queue.
 	Invalid uint64
 	// Late counts answers nobody waited for any more.
@@ -53,7 +56,7 @@ type BusStats struct {
 }
 
 type counters struct {
-	sent, sendErrors, processed, failed, panicked, requeued, invalid, late, answersLost atomic.Uint64
+	sent, sendErrors, processed, failed, panicked, requeued, retried, poisonous, invalid, late, answersLost atomic.Uint64
 }
 
 // New returns a Bus over the transport, which stays the caller's.
@@ -82,7 +85,8 @@ func (b *Bus) Stats() BusStats {
 	c := &b.counts
 	return BusStats{
 		Sent: c.sent.Load(), SendErrors: c.sendErrors.Load(), Processed: c.processed.Load(), Failed: c.failed.Load(),
-		Panicked: c.panicked.Load(), Requeued: c.requeued.Load(), Invalid: c.invalid.Load(), Late: c.late.Load(),
+		Panicked: c.panicked.Load(), Requeued: c.requeued.Load(), Retried: c.retried.Load(), Poisonous: c.poisonous.Load(),
+		Invalid: c.invalid.Load(), Late: c.late.Load(),
 		AnswersLost: c.answersLost.Load(),
 	}
 }

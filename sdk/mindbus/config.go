@@ -25,6 +25,8 @@ type Config struct {
 	Priorities Priorities
 	// MaxLength bounds the agents' queues, in messages; 0 takes the transport's default.
 	MaxLength int
+	// MaxRedeliveries is how often a message may be handed out and come back before it is given up; default 5.
+	MaxRedeliveries int
 	// Role returns an agent's role, a word of few values that routing keys and span names are made of. By default it
 	// is the agent's name without the number of an instance: `writer` for `writer-2`.
 	Role func(agent string) string
@@ -51,6 +53,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Role == nil {
 		c.Role = roleOf
 	}
+	c.MaxRedeliveries = cmp.Or(c.MaxRedeliveries, 5)
 	p := c.Priorities
 	var errs []error
 	if highest := max(p.Event, p.Command, p.Result, p.Error, p.Control); highest > p.Max {
@@ -58,6 +61,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxLength < 0 {
 		errs = append(errs, fmt.Errorf("max length: %d is negative", c.MaxLength))
+	}
+	if c.MaxRedeliveries < 0 {
+		errs = append(errs, fmt.Errorf("max redeliveries: %d is negative", c.MaxRedeliveries))
 	}
 	return c, errors.Join(errs...)
 }

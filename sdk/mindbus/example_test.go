@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mindscope/mindscope/sdk/mindbus"
 )
@@ -67,6 +68,29 @@ func ExampleBus_Request() {
 	// Output:
 	// RESOURCE_EXHAUSTED true
 	// agent writer: RESOURCE_EXHAUSTED: too many requests
+}
+
+// A model that is busy is asked again: after a millisecond here, after seconds in earnest.
+func ExampleWithRetry() {
+	t := mindbus.NewMemory()
+	defer t.Close()
+	bus, err := mindbus.New(t, mindbus.Config{MaxRedeliveries: 3})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	defer bus.Close(ctx)
+	tries := 0
+	_ = bus.Handle(ctx, "writer", func(context.Context, mindbus.Message) (any, error) {
+		if tries++; tries < 3 {
+			return nil, mindbus.NewError(mindbus.CodeUnavailable, true, errors.New("busy"))
+		}
+		return "a text", nil
+	}, mindbus.WithRetry(5, time.Millisecond))
+	answer, err := bus.Request(ctx, mindbus.Message{From: "orchestrator", To: "writer"})
+	fmt.Println(string(answer.Payload), err, bus.Stats().Retried)
+	// Output: "a text" <nil> 2
 }
 
 func ExampleEncode() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // Handler does what a message asks for. Its payload, as JSON, is the answer to a command, its error becomes an Error
@@ -18,6 +19,8 @@ type HandleOption interface{ apply(*handleConfig) }
 type handleConfig struct {
 	concurrency int
 	patterns    []string
+	attempts    int
+	delay       time.Duration
 }
 
 type handleOption func(*handleConfig)
@@ -34,12 +37,20 @@ func WithPatterns(patterns ...string) HandleOption {
 	return handleOption(func(c *handleConfig) { c.patterns = append(c.patterns, patterns...) })
 }
 
+// WithRetry lets a message that h fails at with a retryable error (see Error.Retryable) be tried again after the delay,
+// after twice the delay the next time, and so on, until it was tried as often as attempts says. Only the last failure is
+// answered. Meanwhile the message waits in a queue of its own, and other messages are handled.
+func WithRetry(attempts int, delay time.Duration) HandleOption {
+	return handleOption(func(c *handleConfig) { c.attempts, c.delay = max(attempts, 1), max(delay, time.Millisecond) })
+}
+
 // Handle makes h the worker of the agent's queue. It returns when the queue is there, so that a command sent
 // afterwards finds it; the work goes on in goroutines until ctx ends or the bus is closed. Several calls for one
 // agent, in any process, share its messages. A message is acknowledged after its answer is sent; one that is cut off
-// by the end of ctx goes back to the queue.
+// by the end of ctx goes back to the queue. One that came back more often than Config.MaxRedeliveries, since the
+// processes that had it died, goes to the dead-letter queue; if it is a command it is answered as ABORTED.
 func (b *Bus) Handle(ctx context.Context, agent string, h Handler, opts ...HandleOption) error {
-	cfg := handleConfig{concurrency: 1}
+	cfg := handleConfig{concurrency: 1, attempts: 1}
 	for _, o := range opts {
 		o.apply(&cfg)
 	}
@@ -65,7 +76,7 @@ func (b *Bus) Handle(ctx context.Context, agent string, h Handler, opts ...Handl
 	}
 	w := &worker{
 		bus: b, handler: h, agent: agent, consumer: consumer,
-		template: "agent." + keyWord(b.cfg.Role(agent)),
+		template: "agent." + keyWord(b.cfg.Role(agent)), queue: q, cfg: cfg,
 	}
 	b.handlers.Go(func() { w.run(ctx, cfg.concurrency) })
 	return nil
@@ -89,6 +100,8 @@ type worker struct {
 	agent    string
 	template string
 	consumer Consumer
+	queue    Queue
+	cfg      handleConfig
 }
 
 // run works until ctx ends, the bus is closed or the stream ends. Then it waits for what is being handled.
@@ -140,12 +153,20 @@ func (w *worker) next(ctx context.Context) bool {
 // process handles one delivery under its `process` span and settles it.
 func (w *worker) process(work context.Context, d Delivery) {
 	b := w.bus
+	if d.Redelivered && w.countRedelivery(work, d) {
+		return
+	}
+	d, h := historyOf(d)
 	m, err := decodeDelivery(d)
-	ctx, span := b.tel.startProcess(work, m, d, w.template)
+	ctx, span := b.tel.startProcess(work, m, d, h, w.template)
 	defer func() { endSpan(span, err) }()
 	if err != nil {
 		b.counts.invalid.Add(1)
 		settle(d.Nack(false))
+		return
+	}
+	if h.redeliveries > b.cfg.MaxRedeliveries {
+		err = w.poisonous(ctx, m, d, h)
 		return
 	}
 	payload, err := w.call(ctx, m)
@@ -153,6 +174,11 @@ func (w *worker) process(work context.Context, d Delivery) {
 		// The agent is being stopped: somebody else, or the next start, does the work.
 		b.counts.requeued.Add(1)
 		settle(d.Nack(true))
+		return
+	}
+	if err != nil && h.attempt < w.cfg.attempts && asError(err).Retryable && w.later(work, d, h) == nil {
+		b.counts.retried.Add(1)
+		settle(d.Ack())
 		return
 	}
 	b.counts.processed.Add(1)

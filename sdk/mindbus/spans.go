@@ -54,7 +54,7 @@ func (t telemetry) startSend(ctx context.Context, m Message, r route) (context.C
 
 // startProcess starts `process {destination}` as a child of the send span, with a link to it and one to the creation
 // context when that is another. A message that could not be read is shown with what the transport knows of it.
-func (t telemetry) startProcess(ctx context.Context, m Message, d Delivery, template string) (context.Context, trace.Span) {
+func (t telemetry) startProcess(ctx context.Context, m Message, d Delivery, h history, template string) (context.Context, trace.Span) {
 	ctx, creation := extractMessage(ctx, m, d.Headers)
 	var links []trace.Link
 	for _, sc := range []trace.SpanContext{trace.SpanContextFromContext(ctx), creation} {
@@ -76,8 +76,14 @@ func (t telemetry) startProcess(ctx context.Context, m Message, d Delivery, temp
 		attribute.String(conv.MessagingDestinationTemplate, template),
 		attribute.Int64(conv.MessagingRabbitmqMessageDeliveryTag, int64(d.Tag)),
 		attribute.Int(conv.MessagingMessageBodySize, len(d.Body)),
-		attribute.Bool(conv.AITeamMessageRedelivered, d.Redelivered),
+		attribute.Bool(conv.AITeamMessageRedelivered, d.Redelivered || h.redeliveries > 0),
 	)
+	if h.redeliveries > 0 {
+		attrs = append(attrs, attribute.Int(conv.AITeamMessageRedeliveries, h.redeliveries))
+	}
+	if h.attempt > 1 {
+		attrs = append(attrs, attribute.Int(conv.AITeamMessageAttempt, h.attempt))
+	}
 	if wait, ok := waited(m, d); ok {
 		attrs = append(attrs, attribute.Float64(conv.AITeamMessageWaitMs, float64(wait.Microseconds())/1000))
 	}
