@@ -29,6 +29,7 @@ type cli struct {
 	Trace   traceCmd   `cmd:"" help:"Show one trace."`
 	Logs    logsCmd    `cmd:"" help:"Print the log lines of a task."`
 	Audit   auditCmd   `cmd:"" help:"Account for every hop of a task: what is missing, and where its id was lost."`
+	Whence  whenceCmd  `cmd:"" help:"Tell where an artifact or record came from, and what used it later."`
 	Cost    costCmd    `cmd:"" help:"Sum up what calls of models cost."`
 	Budgets budgetsCmd `cmd:"" help:"Show how far budgets are used up."`
 	Prices  pricesCmd  `cmd:"" help:"Look at the price book."`

@@ -86,6 +86,7 @@ func (a *API) register() {
 	get(a, "get-task", "/tasks/{id}", "One task from end to end: its tree, agents, totals and traces", a.task)
 	get(a, "get-task-logs", "/tasks/{id}/logs", "The log records of a task, oldest first", a.logs)
 	get(a, "audit-task", "/tasks/{id}/audit", "What is expected and what was found of a task on each hop, and where its id was lost", a.audit)
+	get(a, "get-lineage", "/lineage", "Where an artifact or record came from, and what used it later", a.lineage)
 	get(a, "get-trace", "/traces/{id}", "The spans of a trace with everything they were sent with, oldest first", a.trace)
 	get(a, "get-payload", "/payloads/{hash}", "The content that spans refer to by hash", a.payload)
 	get(a, "list-conversations", "/conversations", "List conversations by id", a.conversations)

@@ -44,6 +44,7 @@ execute_task | 0s 9s | id=1 ai_team.task.id=task-456 ai_team.task.type=article s
     process agent.writer | 1040ms 5s | id=3 kind=consumer messaging.destination.name=agent.writer ai_team.task.id=task-456 to=writer
       chat gpt | 2s 3s | id=4 kind=client ai_team.task.id=task-456 session.id=c1 user.id=ann mindscope.operation=chat mindscope.model=gpt mindscope.agent=writer mindscope.tokens_input=1204 mindscope.tokens_output=812 mindscope.cost_micro_usd=23100 gen_ai.input.messages="[{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"content\":\"Write.\"}]}]"
         "asked" | 2s | ai_team.task.id=task-456 severity=INFO
+      save_artifact | 5s 1ms | id=5 ai_team.task.id=task-456 mindscope.agent=writer ai_team.artifact.key=task-456/draft.md ai_team.artifact.digest=sha256:d0 ai_team.artifact.size=800
 ---
 service newsroom
 resource ai_team.team=press
@@ -165,6 +166,9 @@ func TestAnswers(t *testing.T) {
 		{"get-task-by-trace", "GET", "/tasks/" + trace1, ""},
 		{"get-task-logs", "GET", "/tasks/task-456/logs", ""},
 		{"audit-task", "GET", "/tasks/task-456/audit", ""},
+		{"get-lineage", "GET", "/lineage?of=task-456/draft.md", ""},
+		{"error-unknown-artifact", "GET", "/lineage?of=nothing", ""},
+		{"error-lineage-of-nothing", "GET", "/lineage", ""},
 		{"error-unknown-audit", "GET", "/tasks/task-1/audit", ""},
 		{"get-trace", "GET", "/traces/" + trace1 + "?limit=2", ""},
 		{"get-payload", "GET", "/payloads/" + hash, ""},

@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
 	"github.com/mindscope/mindscope/internal/query/teamtest"
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
 	"github.com/mindscope/mindscope/internal/store/memdb"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // missing is what the counter of missing hops stands at, by hop.

@@ -82,9 +82,10 @@ type Span struct {
 	// What only the ledger asks for (ledgerFields).
 	// Inherited: the sender named no task; Task is that of the trace's other rows.
 	Inherited bool
-	// MessageID and CorrelationID are of the message that the span sent or took; Collection is the table of a statement.
-	MessageID, CorrelationID, Collection string
-	Links                                []SpanID
+	// MessageID and CorrelationID are of the message that the span sent or took; Collection is the table of a statement,
+	// RecordID the key of the record that it was about.
+	MessageID, CorrelationID, Collection, RecordID string
+	Links                                          []SpanID
 }
 
 // Message is the bus's part of a span.
@@ -130,7 +131,7 @@ func spanFields() []string {
 // ledgerFields are spanFields and what only the ledger reads.
 func ledgerFields() []string {
 	return append(spanFields(), store.FieldTaskInherited, store.FieldLinks, store.FieldConversation,
-		attr(conv.MessagingMessageID), attr(conv.MessagingMessageConversationID), attr(conv.AITeamArtifactID))
+		attr(conv.MessagingMessageID), attr(conv.MessagingMessageConversationID), attr(conv.AITeamRecordID))
 }
 
 func attr(name string) string { return store.PrefixAttr + name }
@@ -199,7 +200,7 @@ func (s *Span) readHops(r *store.Row) {
 		}
 	}
 	s.MessageID, s.CorrelationID = r.Text(attr(conv.MessagingMessageID)), r.Text(attr(conv.MessagingMessageConversationID))
-	s.Collection, s.Links = r.Text(attr(conv.DBCollectionName)), linksOf(r)
+	s.Collection, s.RecordID, s.Links = r.Text(attr(conv.DBCollectionName)), r.Text(attr(conv.AITeamRecordID)), linksOf(r)
 	s.RecordTable = r.Text(attr(conv.AITeamRecordTable))
 	if key := r.Text(attr(conv.AITeamArtifactKey)); key != "" {
 		s.Artifact = &Artifact{
