@@ -77,7 +77,7 @@ bench-enrich:
 bench-sdk:
 	cd sdk && $(GO) run ./internal/benchreport -o ../bench/sdk.json
 bench-store:
-	$(GO) build -o bin/bench-store ./test/bench/store
+	CGO_ENABLED=0 $(GO) build -o bin/bench-store ./test/bench/store
 	bin/bench-store -size $(or $(SIZE),full) -out bench/store.json
 
 .PHONY: prices

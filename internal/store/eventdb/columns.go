@@ -53,6 +53,26 @@ func idColumns(ids []string) []string {
 	return out
 }
 
+// hashMark is in front of hashes in their column, and of sketches. The engine packs a block of texts in which nothing
+// repeats not at all when it is built without cgo, as releases are, and hexadecimal digits take twice their place then.
+const hashMark = "--------"
+
+// hashColumn and hashOfColumn turn a payload's hash into its column's text and back; in format 1 they are the same.
+func hashColumn(hash string) string   { return hashMark + hash }
+func hashOfColumn(text string) string { return strings.TrimPrefix(text, hashMark) }
+
+// hashIn builds the condition for payloads of these hashes.
+func (db *DB) hashIn(hashes []string) string {
+	marked := make([]string, 0, 2*len(hashes))
+	for _, h := range hashes {
+		marked = append(marked, hashColumn(h))
+	}
+	if db.oldUntil > 0 {
+		marked = append(marked, hashes...)
+	}
+	return fieldIn(colHash, marked)
+}
+
 // columnName tells whether a field of this name can be a column of the engine: short enough, no name that the engine or
 // this package uses itself, nothing that means a prefix in its queries.
 func columnName(name string) bool {

@@ -22,7 +22,7 @@ import (
 
 const (
 	// firstLesson is how many counted groups the first set is made of; each later one takes twice as many.
-	firstLesson = 512
+	firstLesson = 128
 	// countEvery is which part of the groups are counted.
 	countEvery = 2
 	// commonPart of the groups have a word that is common: a quarter.

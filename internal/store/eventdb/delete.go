@@ -257,7 +257,7 @@ func (db *DB) deletePayloads(ctx context.Context, t logstorage.TenantID, days ma
 			if gone = db.doomed.seal(t, start, gone); len(gone) == 0 {
 				continue
 			}
-			query := fieldIn(colHash, gone) + " _time:[" + rfc3339(at.Start) + ", " + rfc3339(at.End-1) + "]"
+			query := db.hashIn(gone) + " _time:[" + rfc3339(at.Start) + ", " + rfc3339(at.End-1) + "]"
 			if err := deleteRows(ctx, db.payloads, t, query); err != nil {
 				return err
 			}

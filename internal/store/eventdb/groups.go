@@ -87,7 +87,7 @@ func (db *DB) groupsWith(ctx context.Context, t logstorage.TenantID, at signal.T
 				id = sets[i]
 				set, known = db.common.find(id)
 			}
-			if !known || mayHave(s, set, hashes) {
+			if !known || db.words.mayHave(s, set, hashes) {
 				out = append(out, strings.Clone(groups[i]))
 			}
 		}

@@ -187,10 +187,11 @@ func (db *DB) fetchBodies(ctx context.Context, t logstorage.TenantID, need map[s
 // fetchChunks returns the parts of payloads by hash and number. Copies of a part are equal; one is kept.
 func (db *DB) fetchChunks(ctx context.Context, t logstorage.TenantID, hashes []string, at signal.TimeRange) (map[string]map[int]string, error) {
 	out := map[string]map[int]string{}
-	query := fieldIn(colHash, hashes) + fieldsPipe([]string{colTime, colHash, colChunk, colBody})
+	query := db.hashIn(hashes) + fieldsPipe([]string{colTime, colHash, colChunk, colBody})
 	err := run(ctx, db.payloads, t, query, at, func(b *logstorage.DataBlock) error {
 		hashes, numbers, bodies := texts(b, colHash), texts(b, colChunk), texts(b, colBody)
 		for i, hash := range hashes {
+			hash = hashOfColumn(hash)
 			n, err := strconv.Atoi(numbers[i])
 			if err != nil {
 				return fmt.Errorf("read payload %s: %w: chunk %q", hash, store.ErrCorrupt, numbers[i])
@@ -247,6 +248,7 @@ func (db *DB) payloadUsers(ctx context.Context, pl *plan, t store.Text) (string,
 	query := ofKind(store.KindPayload) + " (" + bodies + " or " + fieldIs(colChunk, "1") + " or " + fieldHas(colInvalid) + ")" + fieldsPipe([]string{colHash})
 	err = run(ctx, db.payloads, pl.tenant, query, at, func(b *logstorage.DataBlock) error {
 		for _, h := range texts(b, colHash) {
+			h = hashOfColumn(h)
 			if _, ok := hashes[h]; !ok {
 				hashes[strings.Clone(h)] = struct{}{}
 			}

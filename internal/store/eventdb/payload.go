@@ -148,7 +148,7 @@ func (db *DB) PayloadCache() PayloadCache {
 func payloadRow(start int64, p payload, i int, group string) encoded {
 	row := encoded{time: start, streams: 1}
 	row.add(colKind, string(store.KindPayload))
-	row.add(colHash, p.ref.hash)
+	row.add(colHash, hashColumn(p.ref.hash))
 	row.add(colChunk, strconv.Itoa(i))
 	row.add(colBody, chunk(p.body, i, p.ref.chunks))
 	row.add(colGroup, group)

@@ -364,7 +364,7 @@ type chunkKey struct {
 func (r *replay) newPayloads(ctx context.Context, p *replayed) ([]encoded, error) {
 	byDay := map[int64][]string{}
 	for i := range p.payloads {
-		if hash := fieldOf(&p.payloads[i], colHash); hash != "" {
+		if hash := hashOfColumn(fieldOf(&p.payloads[i], colHash)); hash != "" {
 			byDay[p.payloads[i].time] = append(byDay[p.payloads[i].time], hash)
 		}
 	}
@@ -372,12 +372,12 @@ func (r *replay) newPayloads(ctx context.Context, p *replayed) ([]encoded, error
 	for start, hashes := range byDay {
 		for len(hashes) > 0 {
 			n := min(len(hashes), idsPerQuery)
-			query := fieldIn(colHash, hashes[:n]) + fieldsPipe([]string{colTime, colHash, colChunk})
+			query := r.db.hashIn(hashes[:n]) + fieldsPipe([]string{colTime, colHash, colChunk})
 			at := signal.TimeRange{Start: start, End: start + int64(day)}
 			err := run(ctx, r.db.payloads, p.tenant, query, at, func(b *logstorage.DataBlock) error {
 				numbers := texts(b, colChunk)
 				for i, hash := range texts(b, colHash) {
-					have[chunkKey{start, strings.Clone(hash), strings.Clone(numbers[i])}] = true
+					have[chunkKey{start, strings.Clone(hashOfColumn(hash)), strings.Clone(numbers[i])}] = true
 				}
 				return nil
 			})
@@ -395,7 +395,7 @@ func (r *replay) newPayloads(ctx context.Context, p *replayed) ([]encoded, error
 	stored := map[payloadKey]struct{}{}
 	for i := range p.payloads {
 		row := &p.payloads[i]
-		hash := fieldOf(row, colHash)
+		hash := hashOfColumn(fieldOf(row, colHash))
 		if hash == "" && sketched[fieldOf(row, colGroup)] {
 			continue
 		}

@@ -33,7 +33,7 @@ func (db *DB) warm(ctx context.Context) {
 			}{
 				{db.events, ofKind(kindTrace) + " " + fieldIs(store.FieldTraceID, nobody)},
 				{db.events, ofKind(store.KindSpan) + " " + fieldIs(store.FieldTraceID, nobody)},
-				{db.payloads, fieldIs(colHash, nobody)},
+				{db.payloads, db.hashIn([]string{nobody})},
 			} {
 				if err := run(ctx, q.from, t, q.query, within, func(*logstorage.DataBlock) error { return nil }); err != nil {
 					return // the store is closing, or those who ask are told

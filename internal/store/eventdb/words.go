@@ -18,15 +18,15 @@ import (
 // What is here decides what is on disk: hashes, places and folding must stay as they are (docs/format/eventdb.md).
 
 const (
-	// sketchLen is the length in bits of a sketch that is being made; a finished one is folded.
-	sketchLen = 3 << 16
+	// sketchLen is the length in bits of a sketch that is being made; a finished one is folded. 64 of its bits at a time
+	// are 2^5·3·5·7, which many lengths divide.
+	sketchLen = 64 * 3360
 	// probes is how many bits a word sets.
 	probes = 4
 	// groupBytes is the text from which a group is closed.
 	groupBytes = 24 << 10
-	// sketchSigns is the first sign of a sketch's text, which has six bits in each byte. Bytes of this kind are no
-	// words to the engine, that would keep a filter of them as large as the sketch itself.
-	sketchSigns = 0x80
+	// signBits is how many bits of a sketch a byte of its text has.
+	signBits = 7
 )
 
 // wordHash stands for a word in lower case.
@@ -49,6 +49,11 @@ func (h wordHash) places() (out [probes]uint32) {
 type wordHasher struct {
 	// signs has a number for each byte that is part of a word, the same one for both cases of a letter; 0 for others.
 	signs [256]uint64
+	// alphabet are the bytes of a sketch's text, and index is which one a byte is. The engine sees no words in them, of
+	// which it would keep a filter as large as the sketch itself: all ASCII but letters, digits, '_' and NUL, and
+	// the bytes that continue a letter of UTF-8, without one that begins it.
+	alphabet [1 << signBits]byte
+	index    [256]byte
 }
 
 func newWordHasher() *wordHasher {
@@ -65,6 +70,13 @@ func newWordHasher() *wordHasher {
 	}
 	for c := 'A'; c <= 'Z'; c++ {
 		w.signs[c] = w.signs[c-'A'+'a']
+	}
+	n := byte(0)
+	for c := 1; c < 0xc0; c++ {
+		if !isWordByte(byte(c)) {
+			w.alphabet[n], w.index[c] = byte(c), n
+			n++
+		}
 	}
 	return w
 }
@@ -162,8 +174,27 @@ func (s *sketch) reset(common *wordSet, counting bool) {
 	clear(s.buckets[:])
 }
 
-// add takes the words of a text.
-func (s *sketch) add(text string) { s.words.each(text, s.word) }
+// add takes the words of a text. Most texts are ASCII to their end; for them it is each without its calls.
+func (s *sketch) add(text string) {
+	var h uint64
+	for i := range len(text) {
+		c := text[i]
+		if c >= utf8.RuneSelf {
+			i -= len(text[:i]) - len(strings.TrimRightFunc(text[:i], func(r rune) bool { return r < utf8.RuneSelf && isWordByte(byte(r)) }))
+			s.words.each(text[i:], s.word) // from the beginning of this word on
+			return
+		}
+		if v := s.words.signs[c]; v != 0 {
+			h = bits.RotateLeft64(h, 5) ^ v
+		} else if h != 0 {
+			s.word(finished(h))
+			h = 0
+		}
+	}
+	if h != 0 {
+		s.word(finished(h))
+	}
+}
 
 func (s *sketch) word(h wordHash) {
 	b := h.bucket()
@@ -189,40 +220,38 @@ func (s *sketch) String() string {
 	for i, w := range s.bits {
 		folded[i%len(folded)] |= w
 	}
-	out := make([]byte, 0, n/6+1)
-	for at := 0; at < n; at += 6 {
+	out := append(make([]byte, 0, len(sketchMark)+n/signBits+1), sketchMark...)
+	for at := 0; at < n; at += signBits {
 		v := folded[at/64] >> (at % 64)
-		if at%64 > 58 && at/64+1 < len(folded) {
+		if at%64 > 64-signBits && at/64+1 < len(folded) {
 			v |= folded[at/64+1] << (64 - at%64)
 		}
-		out = append(out, sketchSigns|byte(v&63))
+		out = append(out, s.words.alphabet[v&(1<<signBits-1)])
 	}
 	return string(out)
 }
 
-// foldedLen returns the shortest length, 3·2^k or 2^k, for a sketch with so many bits. All of them divide sketchLen.
+// foldedLen returns the shortest length for a sketch with so many bits, one that divides sketchLen.
 func foldedLen(set int) int {
-	n := 192
 	all := -sketchLen * math.Log1p(-float64(min(set, sketchLen-1))/sketchLen) // those that met included
-	for all > float64(n)*maxFill && n < sketchLen {
-		switch {
-		case n == sketchLen/2:
-			n = sketchLen
-		case n&(n-1) == 0:
-			n += n / 2
-		default:
-			n += n / 3
+	for n := 64; n < sketchLen; n += 64 {
+		if all <= float64(n)*maxFill && sketchLen%n == 0 {
+			return n
 		}
 	}
-	return n
+	return sketchLen
 }
+
+// sketchMark is in front of a sketch (see hashMark); it is long enough to be noticed between them.
+const sketchMark = hashMark + hashMark + hashMark + hashMark
 
 // maxFill is -ln(1 - 0.45): so many bits per place leave 55 % of the places empty.
 const maxFill = 0.6
 
 // mayHave tells whether the text of a finished sketch says that its group may have all the words.
-func mayHave(text string, common *wordSet, words []wordHash) bool {
-	n := uint32(len(text)*6/64) * 64
+func (w *wordHasher) mayHave(text string, common *wordSet, words []wordHash) bool {
+	text = strings.TrimPrefix(text, sketchMark)
+	n := uint32(len(text)*signBits/64) * 64
 	if n == 0 {
 		return true // not of this release's making
 	}
@@ -232,7 +261,7 @@ func mayHave(text string, common *wordSet, words []wordHash) bool {
 		}
 		for _, p := range h.places() {
 			p %= n
-			if text[p/6]>>(p%6)&1 == 0 {
+			if w.index[text[p/signBits]]>>(p%signBits)&1 == 0 {
 				return false
 			}
 		}

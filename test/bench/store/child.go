@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"syscall"
@@ -21,7 +22,7 @@ import (
 const (
 	roleVariable = "BENCH_STORE_ROLE"
 	argVariable  = "BENCH_STORE_ARG"
-	profVariable = "BENCH_STORE_PROFILE" // folder for processor profiles of the children, if any
+	profVariable = "BENCH_STORE_PROFILE" // folder for profiles of the children, if any
 )
 
 // usage is what a child took from when it was ready until its data were on disk.
@@ -112,6 +113,11 @@ func serveUntilEnd(ready, dir string, stop func() error) error {
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		return err
 	}
+	if dir := os.Getenv(profVariable); dir != "" {
+		if err := writeHeap(filepath.Join(dir, "heap.prof")); err != nil {
+			return err
+		}
+	}
 	if err := stop(); err != nil {
 		return err
 	}
@@ -124,6 +130,16 @@ func serveUntilEnd(ready, dir string, stop func() error) error {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(u)
+}
+
+// writeHeap writes a profile of what is in memory.
+func writeHeap(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	runtime.GC()
+	return errors.Join(pprof.WriteHeapProfile(f), f.Close())
 }
 
 func used() (usage, error) {

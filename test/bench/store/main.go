@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,10 +49,17 @@ func main() {
 	out := flag.String("out", "bench/store.json", "file of the figures; those of parts that are not run stay")
 	which := flag.String("size", "full", "small or full")
 	parts := flag.String("parts", "ratio,soak,read", "what to measure")
+	rounds := flag.Int("rounds", 0, "how often the ratios are measured, in place of the size's")
+	soakFor := flag.Duration("soak", 0, "how long to soak, in place of the size's")
 	dir := flag.String("dir", "", "folder for data, on a real disk; a temporary one")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *out, *which, *parts, *dir)
+	s, ok := sizes()[*which]
+	s.Rounds, s.Soak = cmp.Or(*rounds, s.Rounds), cmp.Or(*soakFor, s.Soak)
+	err := fmt.Errorf("size %q is none of small, full", *which)
+	if ok {
+		err = run(ctx, *out, *which, s, *parts, *dir)
+	}
 	stop()
 	exit(err)
 }
@@ -64,11 +72,7 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-func run(ctx context.Context, out, which, parts, dir string) (err error) {
-	s, ok := sizes()[which]
-	if !ok {
-		return fmt.Errorf("size %q is none of small, full", which)
-	}
+func run(ctx context.Context, out, which string, s size, parts, dir string) (err error) {
 	if dir, err = os.MkdirTemp(dir, "bench-store-*"); err != nil {
 		return err
 	}
