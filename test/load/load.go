@@ -20,6 +20,14 @@ const (
 	Loop    Workload = "loop"
 )
 
+// Spans says how many spans a task of the workload has.
+func (w Workload) Spans() int {
+	if w == Article {
+		return 21
+	}
+	return 121
+}
+
 // Generator makes the tasks of a workload, one after the other. It is not safe for concurrent use.
 type Generator struct {
 	workload Workload

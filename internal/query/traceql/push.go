@@ -4,6 +4,7 @@ import (
 	"math"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 
 	"github.com/mindscope/mindscope/internal/store"
@@ -133,11 +134,32 @@ func joinPushed(and bool, parts ...pushed) pushed {
 		out.filter = store.Or{}
 	case len(filters) == 0:
 	case and:
+		// The store looks at later conditions where the earlier ones hold.
+		slices.SortStableFunc(filters, func(a, b store.Filter) int { return effort(a) - effort(b) })
 		out.filter = store.And(filters)
 	default:
 		out.filter = store.Or(filters)
 	}
 	return out
+}
+
+// effort says which of two conditions takes the store longer: it knows the bounds and the words of blocks, but that a
+// field is absent, or matches an expression, it finds out value by value.
+func effort(f store.Filter) int {
+	switch f := f.(type) {
+	case store.Compare:
+		return map[bool]int{true: 2}[f.Op == store.OpNe || f.Value.Text() == ""]
+	case store.In:
+		return 0
+	case store.Exists:
+		return 1
+	case store.And:
+		return 1
+	case store.Match:
+		return 3
+	default:
+		return 2
+	}
 }
 
 // firstOf pushes a condition on the first of several fields that is there.

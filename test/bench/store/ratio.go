@@ -11,14 +11,6 @@ import (
 	"github.com/mindscope/mindscope/test/load"
 )
 
-// spansOf says how many spans a task has.
-func spansOf(w load.Workload) int {
-	if w == load.Article {
-		return 21
-	}
-	return 121
-}
-
 // ratios sends the same requests to the server and to the baseline, in turn, and divides what they cost within a round.
 func ratios(ctx context.Context, dir string, s size, r report) error {
 	for _, w := range []load.Workload{load.Article, load.Loop} {
@@ -79,7 +71,7 @@ func ingest(ctx context.Context, role, dir string, w load.Workload, tasks int) (
 	if err != nil {
 		return u, sent{}, err
 	}
-	total, err := send(ctx, c.ready, g, spansOf(w), func(task int) bool { return task < tasks })
+	total, err := send(ctx, c.ready, g, w.Spans(), func(task int) bool { return task < tasks })
 	if err != nil {
 		return u, total, err
 	}

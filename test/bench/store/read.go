@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,12 +13,11 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
 	"github.com/mindscope/mindscope/internal/store/eventdb"
+	"github.com/mindscope/mindscope/test/bench/fill"
 )
 
 // reads builds a store of a tenth and a large one and asks both the same questions.
@@ -29,13 +27,13 @@ func reads(ctx context.Context, dir string, s size, r report) error {
 		name  string
 		spans int
 	}{{"tenth", s.Spans / 10}, {"whole", s.Spans}} {
-		p := plan{Dir: filepath.Join(dir, part.name), Spans: part.spans}
+		p := fill.Plan{Dir: filepath.Join(dir, part.name), Spans: part.spans}
 		begin := time.Now()
 		if err := child1(ctx, "build", p, nil); err != nil {
 			return err
 		}
 		name := part.name
-		r.set(name+"_spans", float64(part.spans+wideSpans))
+		r.set(name+"_spans", float64(part.spans+fill.WideSpans))
 		r.set(name+"_build_s", time.Since(begin).Seconds())
 		disk, err := diskOf(p.Dir)
 		if err != nil {
@@ -75,7 +73,7 @@ func child1(ctx context.Context, role string, arg, answer any) error {
 
 // playPlan is the main function of children with a plan.
 func playPlan(role, arg string) error {
-	var p plan
+	var p fill.Plan
 	if err := json.Unmarshal([]byte(arg), &p); err != nil {
 		return err
 	}
@@ -84,7 +82,7 @@ func playPlan(role, arg string) error {
 		if err := os.MkdirAll(p.Dir, 0o755); err != nil {
 			return err
 		}
-		if err := build(context.Background(), p); err != nil {
+		if err := p.Build(context.Background()); err != nil {
 			return err
 		}
 		fmt.Println("{}")
@@ -112,19 +110,15 @@ func timingOf(took []time.Duration) timing {
 }
 
 // ask opens a built store whose files are not in memory and asks.
-func ask(ctx context.Context, p plan) (_ map[string]timing, err error) {
-	text, err := os.ReadFile(filepath.Join(p.Dir, fileSamples))
+func ask(ctx context.Context, p fill.Plan) (_ map[string]timing, err error) {
+	notes, err := p.Samples()
 	if err != nil {
 		return nil, err
 	}
-	var notes []sample
-	if err := json.Unmarshal(text, &notes); err != nil {
+	if err := fill.ForgetFiles(p.Dir); err != nil {
 		return nil, err
 	}
-	if err := forgetFiles(p.Dir); err != nil {
-		return nil, err
-	}
-	db, err := eventdb.Open(filepath.Join(p.Dir, dirStore), eventdb.Config{})
+	db, err := eventdb.Open(p.Store(), eventdb.Config{})
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +155,7 @@ type asker struct {
 	ctx       context.Context
 	db        *eventdb.DB
 	questions *team.Questions
-	notes     []sample
+	notes     []fill.Sample
 }
 
 // trace reads all spans of a trace that nobody asked for, with all their content.
@@ -248,18 +242,4 @@ func (a *asker) wide(int) error {
 		err = errors.New(strconv.Itoa(len(page.Rows)) + " spans on the first page")
 	}
 	return err
-}
-
-// forgetFiles asks the system to drop its copies of the files' pages.
-func forgetFiles(dir string) error {
-	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		return errors.Join(f.Sync(), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED), f.Close())
-	})
 }

@@ -29,7 +29,7 @@ func soak(ctx context.Context, dir string, s size, r report) error {
 			if err != nil {
 				return err
 			}
-			totals[i], err = send(sendCtx, c.ready, g, spansOf(w), func(int) bool { return time.Since(begin) < s.Soak })
+			totals[i], err = send(sendCtx, c.ready, g, w.Spans(), func(int) bool { return time.Since(begin) < s.Soak })
 			return err
 		})
 	}

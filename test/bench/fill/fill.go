@@ -1,4 +1,5 @@
-package main
+// Package fill makes large stores for benchmarks of reading.
+package fill
 
 import (
 	"context"
@@ -23,30 +24,50 @@ import (
 )
 
 const (
-	// stretch is over how much time the spans of a built store lie.
-	stretch = 5 * 24 * time.Hour
-	// wideSpans is the size of the one large trace of a built store.
-	wideSpans = 30_000
-	// samples is how many tasks of a built store are noted for asking.
-	samples = 300
+	// Stretch is over how much time the spans of a built store lie.
+	Stretch = 5 * 24 * time.Hour
+	// WideSpans is the size of the one large trace of a built store, which began an hour before its end.
+	WideSpans = 30_000
 
+	samples     = 300 // tasks that are noted for asking
 	fileSamples = "samples.json"
-	dirStore    = "store"
 )
 
-// sample is a task to ask for: its trace, and a phrase that only its prompts have.
-type sample struct{ TraceID, Phrase string }
+// Sample is a task to ask for: its trace, and a phrase that only its prompts have.
+type Sample struct{ TraceID, Phrase string }
 
-// plan says what a built store holds.
-type plan struct {
+// Plan says what a built store holds.
+type Plan struct {
 	Dir   string
 	Spans int
 }
 
-// build fills a store with articles that were written over the last days, every step but the wire on.
-func build(ctx context.Context, p plan) (err error) {
+// Store is the store's folder.
+func (p Plan) Store() string { return filepath.Join(p.Dir, "store") }
+
+// Samples returns the tasks that were noted when the store was built.
+func (p Plan) Samples() ([]Sample, error) {
+	text, err := os.ReadFile(filepath.Join(p.Dir, fileSamples))
+	if err != nil {
+		return nil, err
+	}
+	var out []Sample
+	return out, json.Unmarshal(text, &out)
+}
+
+// End is when the store was built, which is when its last spans started.
+func (p Plan) End() (time.Time, error) {
+	info, err := os.Stat(filepath.Join(p.Dir, fileSamples))
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.ModTime(), nil
+}
+
+// Build fills a store with articles that were written over the last days, every step but the wire on.
+func (p Plan) Build(ctx context.Context) (err error) {
 	// The store looks for repeats of what is older than its memory: it gets one that reaches back far enough.
-	db, err := eventdb.Open(filepath.Join(p.Dir, dirStore), eventdb.Config{RecentWindow: 2 * stretch})
+	db, err := eventdb.Open(p.Store(), eventdb.Config{RecentWindow: 2 * Stretch})
 	if err != nil {
 		return err
 	}
@@ -59,10 +80,10 @@ func build(ctx context.Context, p plan) (err error) {
 	if err != nil {
 		return err
 	}
-	tasks := p.Spans / spansOf(load.Article)
-	begin := time.Now().Add(-stretch)
-	every := (stretch - 10*time.Minute) / time.Duration(tasks)
-	notes := make([]sample, 0, samples)
+	tasks := p.Spans / load.Article.Spans()
+	begin := time.Now().Add(-Stretch)
+	every := (Stretch - 10*time.Minute) / time.Duration(tasks)
+	notes := make([]Sample, 0, samples)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(3)
 	for i := range tasks {
@@ -75,7 +96,7 @@ func build(ctx context.Context, p plan) (err error) {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for _, part := range g.Wide(time.Now().Add(-time.Hour), wideSpans) {
+	for _, part := range g.Wide(time.Now().Add(-time.Hour), WideSpans) {
 		if err := take(context.Background(), sink, part); err != nil {
 			return err
 		}
@@ -108,7 +129,7 @@ func steps(db *eventdb.DB) (signal.Sink, error) {
 }
 
 // sampleOf finds the topic in the first prompt of an article.
-func sampleOf(td ptrace.Traces) sample {
+func sampleOf(td ptrace.Traces) Sample {
 	spans := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans()
 	for _, s := range spans.All() {
 		input, ok := s.Attributes().Get("gen_ai.input.messages")
@@ -117,7 +138,7 @@ func sampleOf(td ptrace.Traces) sample {
 		}
 		_, topic, _ := strings.Cut(input.Str(), "Write an article about ")
 		topic, _, _ = strings.Cut(topic, ".")
-		return sample{TraceID: s.TraceID().String(), Phrase: topic}
+		return Sample{TraceID: s.TraceID().String(), Phrase: topic}
 	}
-	return sample{}
+	return Sample{}
 }
