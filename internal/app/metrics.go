@@ -42,53 +42,76 @@ type metricsPart struct {
 	inForce atomic.Pointer[promconfig.Config]
 }
 
-// startMetrics opens the metrics and starts what fills them. It returns nil when they are switched off.
+// startMetrics starts the parts of Prometheus and Alertmanager that are wanted: the database with what fills it, or the
+// way to a Prometheus outside; rules; notifications.
 func (a *App) startMetrics(questions *team.Questions) (*metricsPart, error) {
-	if !a.cfg.Metrics.Enabled {
-		return nil, nil //nolint:nilnil // no part is what was asked for
-	}
 	m := &metricsPart{}
 	read, err := readPrometheusFile(a.cfg.Metrics.PrometheusFile, a.log)
 	if err != nil {
 		return nil, err
 	}
 	m.inForce.Store(read)
-	if err := a.openMetrics(m); err != nil {
+	switch {
+	case a.cfg.Metrics.QueryURL != "":
+		return m, a.askOutside(m, findTasks(questions))
+	case a.cfg.Metrics.Enabled:
+		return m, a.keepMetrics(m, findTasks(questions))
+	}
+	if !a.cfg.Alertmanager.Enabled {
+		return m, nil
+	}
+	external, err := a.externalURL() // a Prometheus outside sends its alerts here
+	if err != nil {
 		return nil, err
+	}
+	_, err = a.startAlertmanager(m, external)
+	return m, err
+}
+
+// keepMetrics opens the database and starts what fills it.
+func (a *App) keepMetrics(m *metricsPart, find rule.Find) error {
+	read := m.inForce.Load()
+	if err := a.openMetrics(m); err != nil {
+		return err
 	}
 	scrapes, err := scrape.Start(scrape.Config{
 		To: m.db.FromSenders(), Logger: self.Quieter(a.log), Registerer: a.metrics.Registerer(), Failed: a.fail,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.running("scrapes", func(context.Context) error { scrapes.Stop(); return nil })
 	if err := scrapes.Apply(read); err != nil {
-		return nil, err
+		return err
+	}
+	sending := m.db.Send(scrapes.Manager)
+	a.running("remote write", func(context.Context) error { return sending.Stop() })
+	if err := sending.Apply(read); err != nil {
+		return err
 	}
 	a.onReload("prometheus.yml", func() error {
 		read, err := readPrometheusFile(a.cfg.Metrics.PrometheusFile, a.log)
 		if err != nil {
 			return err
 		}
-		if err := scrapes.Apply(read); err != nil {
+		if err := errors.Join(scrapes.Apply(read), sending.Apply(read)); err != nil {
 			return err
 		}
 		m.inForce.Store(read)
 		return nil
 	})
 	if err := a.scrapeItself(m); err != nil {
-		return nil, err
+		return err
 	}
 	engine := promql.NewEngine(promql.Config{
 		Timeout: queryTimeout, Logger: a.log.With("component", "promql"), Registerer: a.metrics.Registerer(),
 		Interval: func() time.Duration { return time.Duration(m.inForce.Load().GlobalConfig.EvaluationInterval) },
 	})
-	if err := a.startRules(m, engine, findTasks(questions)); err != nil {
-		return nil, err
+	if err := a.startRules(m, rule.Config{Engine: engine, Queryable: m.db.Queryable(), To: m.db.Appendable()}, find); err != nil {
+		return err
 	}
 	m.api = a.promAPI(m, engine, scrapes)
-	return m, nil
+	return nil
 }
 
 // scrapeItself puts the server's own metrics, and those it derives from spans, beside all others.

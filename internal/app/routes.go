@@ -28,11 +28,11 @@ func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 		api.Backups(b)
 	}
 	a.traceRoutes(mux, corrected)
-	if metrics != nil {
+	if metrics.api != nil {
 		mux.Handle(prom.Prefix+"/", metrics.api)
-		if metrics.alerts != nil {
-			mux.Handle(alertmanagerPrefix+"/", metrics.alerts)
-		}
+	}
+	if metrics.alerts != nil {
+		mux.Handle(alertmanagerPrefix+"/", metrics.alerts)
 	}
 	a.mountLoki(mux, events)
 	mux.HandleFunc("POST /-/reload", a.reloadRoute)

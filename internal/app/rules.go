@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/util/strutil"
 
@@ -23,7 +22,7 @@ import (
 const alertmanagerPrefix = "/alertmanager"
 
 // startRules evaluates the shipped rules and those of prometheus.yml, and delivers what fires.
-func (a *App) startRules(m *metricsPart, engine *promql.Engine, find rule.Find) error {
+func (a *App) startRules(m *metricsPart, work rule.Config, find rule.Find) error {
 	if !a.cfg.Rules.Enabled {
 		return nil
 	}
@@ -39,22 +38,20 @@ func (a *App) startRules(m *metricsPart, engine *promql.Engine, find rule.Find) 
 	if err != nil {
 		return err
 	}
-	manager := rule.Start(rule.Config{
-		Engine: engine, Parser: promqlquery.NewParser(), Queryable: m.db.Queryable(), To: m.db.Appendable(),
-		Notify: func(ctx context.Context, alerts []*rules.Alert, expr string) {
-			alerts, err := rule.Explain(ctx, alerts, external, find)
-			if err != nil {
-				a.log.Warn("alerts go out without their tasks", "error", err)
+	work.Parser, work.Shipped, work.ExternalURL = promqlquery.NewParser(), shipped, external
+	work.Logger, work.Registerer = self.Quieter(a.log.With("component", "rules")), a.metrics.Registerer()
+	work.Notify = func(ctx context.Context, alerts []*rules.Alert, expr string) {
+		alerts, err := rule.Explain(ctx, alerts, external, find)
+		if err != nil {
+			a.log.Warn("alerts go out without their tasks", "error", err)
+		}
+		for _, notify := range notifiers {
+			if err := notify(ctx, alerts, external.String()+strutil.TableLinkForExpression(expr)); err != nil {
+				a.log.Error("alerts are not delivered", "error", err)
 			}
-			for _, notify := range notifiers {
-				if err := notify(ctx, alerts, external.String()+strutil.TableLinkForExpression(expr)); err != nil {
-					a.log.Error("alerts are not delivered", "error", err)
-				}
-			}
-		},
-		Shipped: shipped, ExternalURL: external,
-		Logger: self.Quieter(a.log.With("component", "rules")), Registerer: a.metrics.Registerer(),
-	})
+		}
+	}
+	manager := rule.Start(work)
 	a.running("rules", func(context.Context) error { manager.Stop(); return nil })
 	if err := manager.Apply(m.inForce.Load()); err != nil {
 		return signal.WithHint(err, "promtool check rules FILE says more")
@@ -71,21 +68,10 @@ type notifier func(ctx context.Context, alerts []*rules.Alert, generatorURL stri
 func (a *App) startNotifiers(m *metricsPart, external *url.URL) ([]notifier, error) {
 	var notifiers []notifier
 	if a.cfg.Alertmanager.Enabled {
-		dir, err := a.alertsFolder()
+		inside, err := a.startAlertmanager(m, external)
 		if err != nil {
 			return nil, err
 		}
-		inside, err := rule.StartAlertmanager(rule.AlertmanagerConfig{
-			File: a.cfg.Alertmanager.File, Dir: dir, Prefix: alertmanagerPrefix,
-			ExternalURL: external.JoinPath(alertmanagerPrefix),
-			Logger:      self.Quieter(a.log.With("component", "alertmanager")), Registerer: a.metrics.Registerer(),
-		})
-		if err != nil {
-			return nil, signal.WithHint(err, "the file is a normal alertmanager.yml; amtool check-config FILE says more")
-		}
-		a.running("alertmanager", func(context.Context) error { inside.Stop(); return nil })
-		a.onReload("alertmanager.yml", inside.Reload)
-		m.alerts = inside.Handler()
 		notifiers = append(notifiers, inside.Put)
 	}
 	outside, err := rule.StartSender(rule.SenderConfig{
@@ -101,6 +87,26 @@ func (a *App) startNotifiers(m *metricsPart, external *url.URL) ([]notifier, err
 	a.onReload("alerting", func() error { return outside.Apply(m.inForce.Load()) })
 	m.sender = outside
 	return append(notifiers, outside.Put), nil
+}
+
+// startAlertmanager starts the Alertmanager inside.
+func (a *App) startAlertmanager(m *metricsPart, external *url.URL) (*rule.Alertmanager, error) {
+	dir, err := a.alertsFolder()
+	if err != nil {
+		return nil, err
+	}
+	inside, err := rule.StartAlertmanager(rule.AlertmanagerConfig{
+		File: a.cfg.Alertmanager.File, Dir: dir, Prefix: alertmanagerPrefix,
+		ExternalURL: external.JoinPath(alertmanagerPrefix),
+		Logger:      self.Quieter(a.log.With("component", "alertmanager")), Registerer: a.metrics.Registerer(),
+	})
+	if err != nil {
+		return nil, signal.WithHint(err, "the file is a normal alertmanager.yml; amtool check-config FILE says more")
+	}
+	a.running("alertmanager", func(context.Context) error { inside.Stop(); return nil })
+	a.onReload("alertmanager.yml", inside.Reload)
+	m.alerts = inside.Handler()
+	return inside, nil
 }
 
 // alertsFolder is where silences and the log of notifications are kept.

@@ -54,7 +54,7 @@ func (a *App) observeLog(events store.Events) {
 
 // points returns what takes metrics.
 func (a *App) points(m *metricsPart) func(context.Context, signal.Project, pmetric.Metrics) (signal.Rejected, error) {
-	if m == nil {
+	if m.db == nil {
 		return a.ignorePoints
 	}
 	return m.db.Points

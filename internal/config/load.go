@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -179,6 +181,8 @@ func (l *loader) mapping(path, prefix string, m *yaml.Node) {
 			l.mapping(path, key+".", value)
 		case value.Kind == yaml.SequenceNode && l.find(key).list:
 			l.sequence(key, where, value)
+		case value.Kind == yaml.ScalarNode && l.isSwitch(key, value.Value):
+			l.set(key+".enabled", strconv.FormatBool(value.Value == "on" || value.Value == "true"), where)
 		case value.Kind == yaml.ScalarNode && !isNull(value):
 			l.set(key, value.Value, where)
 		case l.isSection(key) && isNull(value): // a section whose lines are all comments
@@ -277,6 +281,11 @@ func (l *loader) shape(key string) string {
 		return "must be a single value"
 	}
 	return "there is no such setting" + l.suggest(key)
+}
+
+// isSwitch tells whether `key: off` is short for `key: {enabled: false}`.
+func (l *loader) isSwitch(key, value string) bool {
+	return l.find(key).key == "" && l.find(key+".enabled").key != "" && slices.Contains([]string{"on", "off", "true", "false"}, value)
 }
 
 func (l *loader) isSection(key string) bool {

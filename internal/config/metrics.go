@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -16,6 +17,8 @@ type Metrics struct {
 	OwnInterval time.Duration
 	// PrometheusFile is the path of a prometheus.yml, "" for none.
 	PrometheusFile string
+	// QueryURL is a Prometheus to read from in place of one's own, "" for none.
+	QueryURL string
 }
 
 func metricSettings() []setting {
@@ -45,5 +48,21 @@ func metricSettings() []setting {
 			check: func(*Config) string { return "" },
 			text:  func(c *Config) string { return c.Metrics.PrometheusFile },
 		},
+		{
+			key: "metrics.query_url",
+			set: func(c *Config, s string) error { c.Metrics.QueryURL = s; return nil },
+			check: func(c *Config) string {
+				return rule(c.Metrics.QueryURL == "" || isURL(c.Metrics.QueryURL), "an http or https URL, as http://prometheus:9090")
+			},
+			text: func(c *Config) string { return redacted(c.Metrics.QueryURL) },
+		},
 	}
+}
+
+// redacted is a URL without its password: a problem must not print it.
+func redacted(s string) string {
+	if u, err := url.Parse(s); err == nil {
+		return u.Redacted()
+	}
+	return s
 }

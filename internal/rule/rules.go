@@ -24,6 +24,9 @@ type Notify func(ctx context.Context, alerts []*rules.Alert, expr string)
 
 // Config is what rules are evaluated with.
 type Config struct {
+	// Query asks a Prometheus outside; nil asks Queryable by Engine. Only alerts are evaluated then: what a recording rule gives
+	// has no place here.
+	Query     rules.QueryFunc
 	Engine    promql.QueryEngine
 	Parser    parser.Parser
 	Queryable storage.Queryable
@@ -65,10 +68,17 @@ func Start(cfg Config) *Manager {
 		cfg.Registerer = prometheus.NewRegistry()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &Manager{cfg: cfg, cancel: cancel, loader: loader{shipped: cfg.Shipped, replace: &replaced{}, parser: cfg.Parser, logger: cfg.Logger}}
+	m := &Manager{
+		cfg: cfg, cancel: cancel,
+		loader: loader{shipped: cfg.Shipped, replace: &replaced{}, parser: cfg.Parser, logger: cfg.Logger, alertsOnly: cfg.Query != nil},
+	}
+	query := cfg.Query
+	if query == nil {
+		query = rules.EngineQueryFunc(cfg.Engine, cfg.Queryable)
+	}
 	m.Manager = rules.NewManager(&rules.ManagerOptions{
 		ExternalURL: cfg.ExternalURL,
-		QueryFunc:   rules.EngineQueryFunc(cfg.Engine, cfg.Queryable),
+		QueryFunc:   query,
 		NotifyFunc: func(ctx context.Context, expr string, alerts ...*rules.Alert) {
 			if cfg.Notify != nil && len(alerts) > 0 {
 				cfg.Notify(ctx, alerts, expr)

@@ -112,6 +112,8 @@ type loader struct {
 	replace *replaced
 	parser  parser.Parser
 	logger  *slog.Logger
+	// alertsOnly leaves groups of recording rules out.
+	alertsOnly bool
 }
 
 // Load implements rules.GroupLoader.
@@ -119,11 +121,16 @@ func (l loader) Load(name string, ignoreUnknown bool, scheme model.ValidationSch
 	if own, ok := strings.CutPrefix(name, shippedPrefix); ok {
 		groups, errs := rulefmt.Parse(l.shipped[own], ignoreUnknown, scheme, l.parser, l.logger)
 		if groups != nil {
-			groups.Groups = slices.DeleteFunc(groups.Groups, func(g rulefmt.RuleGroup) bool { return l.replace.has(g.Name) })
+			groups.Groups = slices.DeleteFunc(groups.Groups, func(g rulefmt.RuleGroup) bool { return l.replace.has(g.Name) || l.alertsOnly && !hasAlert(g) })
 		}
 		return groups, errs
 	}
 	return rulefmt.ParseFile(name, ignoreUnknown, scheme, l.parser, l.logger)
+}
+
+// hasAlert tells whether a group has an alert; shipped groups have either alerts or recording rules.
+func hasAlert(g rulefmt.RuleGroup) bool {
+	return slices.ContainsFunc(g.Rules, func(r rulefmt.Rule) bool { return r.Alert != "" })
 }
 
 // Parse implements rules.GroupLoader.

@@ -29,7 +29,7 @@ func Build(t testing.TB, command string) string {
 	return path
 }
 
-// Stock starts a stock Prometheus with a configuration file and returns its address. It takes remote writes.
+// Stock builds and starts a stock Prometheus with a configuration file and returns its address. It takes remote writes.
 func Stock(t testing.TB, configFile string) string {
 	t.Helper()
 	return StockIn(t, configFile, t.TempDir())
@@ -38,7 +38,12 @@ func Stock(t testing.TB, configFile string) string {
 // StockIn is Stock on a folder of data.
 func StockIn(t testing.TB, configFile, data string) string {
 	t.Helper()
-	binary := Build(t, "prometheus")
+	return StockOf(t, Build(t, "prometheus"), configFile, data)
+}
+
+// StockOf is StockIn with a binary that was built.
+func StockOf(t testing.TB, binary, configFile, data string) string {
+	t.Helper()
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {

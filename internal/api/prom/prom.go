@@ -134,7 +134,7 @@ func Handler(cfg Config) http.Handler {
 		func() []notifications.Notification { return nil },
 		func() (<-chan notifications.Notification, func(), bool) { return nil, nil, false },
 		cfg.Gatherer, cfg.Registerer, nil,
-		true, remote.MessageTypes{remote.WriteV2MessageType},
+		cfg.Write != nil, remote.MessageTypes{remote.WriteV2MessageType},
 		false, false, false, // OTLP comes to our own route
 		cfg.Lookback, false, false, nil, features.NewRegistry(), v1.OpenAPIOptions{Version: cfg.Version},
 		cfg.Parser, false, cfg.QueryTimeout,
@@ -144,7 +144,9 @@ func Handler(cfg Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Prefix+"/metadata", cfg.metadata)
 	mux.HandleFunc("POST "+Prefix+"/otlp/v1/metrics", cfg.otlp)
-	mux.Handle("POST "+Prefix+"/write", cfg.write(http.StripPrefix(Prefix, router)))
+	if cfg.WriteV1 != nil {
+		mux.Handle("POST "+Prefix+"/write", cfg.write(http.StripPrefix(Prefix, router)))
+	}
 	mux.Handle(Prefix+"/", http.StripPrefix(Prefix, router))
 	return mux
 }
