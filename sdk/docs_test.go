@@ -14,7 +14,7 @@ import (
 // packages are what users import, from this folder.
 var packages = []string{
 	".", "telemetry", "tasklog", "sdktest", "mindbus", "mindbus/mindbustest", "mindbus/rabbitmq",
-	"records", "records/recordstest", "artifact", "budget",
+	"records", "records/pgxrecords", "records/recordstest", "artifact", "budget",
 	"llmhttp", "llmhttp/llmhttptest",
 }
 

@@ -36,6 +36,7 @@ import (
 const (
 	MetaTaskID  = "task_id"
 	MetaTraceID = "trace_id"
+	MetaSpanID  = "span_id"
 	MetaAgent   = "agent"
 	MetaDigest  = "digest"
 )
@@ -67,8 +68,9 @@ type Info struct {
 	Size int64
 	// URI is where the object is, empty when the store does not know.
 	URI string
-	// TaskID, TraceID and Agent are of the work that made the artifact; empty when it is unknown.
-	TaskID, TraceID, Agent string
+	// TaskID, TraceID, SpanID and Agent are of the work that made the artifact; empty when it is unknown. The span is that of
+	// the saving.
+	TaskID, TraceID, SpanID, Agent string
 }
 
 // Store saves and loads artifacts in a bucket. It may be used concurrently.
@@ -124,7 +126,7 @@ func (s *Store) Save(ctx context.Context, key string, content []byte, mediaType 
 		TaskID:    sdk.TaskID(ctx), Agent: sdk.AgentFrom(ctx),
 	}
 	if sc := span.SpanContext(); sc.HasTraceID() {
-		a.TraceID = sc.TraceID().String()
+		a.TraceID, a.SpanID = sc.TraceID().String(), sc.SpanID().String()
 	}
 	for _, o := range opts {
 		o.applySave(&a)
@@ -140,7 +142,7 @@ func (s *Store) Save(ctx context.Context, key string, content []byte, mediaType 
 	return a, nil
 }
 
-// Load returns the content under the key and what is known of it. Content that does not match the digest it was saved
+// Load returns the content under the key and what is known of it; its span has a link to the one that saved it. Content that does not match the digest it was saved
 // with is ErrCorrupt; it is returned all the same.
 func (s *Store) Load(ctx context.Context, key string) (_ []byte, _ Info, err error) {
 	ctx, span := s.tracer.Start(ctx, "load_artifact")
@@ -148,6 +150,7 @@ func (s *Store) Load(ctx context.Context, key string) (_ []byte, _ Info, err err
 	a := Info{ID: idOf(key), Key: key, URI: s.uri(key)}
 	defer func() { describe(ctx, span, a) }()
 	content, err := s.read(quiet(ctx), key, &a)
+	link(span, a)
 	if err != nil {
 		return nil, a, fmt.Errorf("load artifact %s: %w", key, err)
 	}
@@ -171,7 +174,7 @@ func (s *Store) read(ctx context.Context, key string, a *Info) ([]byte, error) {
 	}
 	a.MediaType, a.Size = attrs.ContentType, attrs.Size
 	a.TaskID, a.TraceID, a.Agent = attrs.Metadata[MetaTaskID], attrs.Metadata[MetaTraceID], attrs.Metadata[MetaAgent]
-	a.Digest = attrs.Metadata[MetaDigest]
+	a.SpanID, a.Digest = attrs.Metadata[MetaSpanID], attrs.Metadata[MetaDigest]
 	r, err := s.bucket.NewReader(ctx, key, nil)
 	if err != nil {
 		return nil, err
@@ -190,12 +193,27 @@ func (s *Store) read(ctx context.Context, key string, a *Info) ([]byte, error) {
 
 func (a Info) metadata() map[string]string {
 	m := map[string]string{MetaDigest: a.Digest}
-	for name, v := range map[string]string{MetaTaskID: a.TaskID, MetaTraceID: a.TraceID, MetaAgent: a.Agent} {
+	for name, v := range map[string]string{MetaTaskID: a.TaskID, MetaTraceID: a.TraceID, MetaSpanID: a.SpanID, MetaAgent: a.Agent} {
 		if v != "" {
 			m[name] = v
 		}
 	}
 	return m
+}
+
+// link ties the span that loads an artifact to the one that saved it, which may be of another task and long ago.
+func link(span trace.Span, a Info) {
+	traceID, err := trace.TraceIDFromHex(a.TraceID)
+	if err != nil {
+		return
+	}
+	spanID, err := trace.SpanIDFromHex(a.SpanID)
+	if err != nil {
+		return
+	}
+	span.AddLink(trace.Link{SpanContext: trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: traceID, SpanID: spanID, TraceFlags: trace.FlagsSampled, Remote: true,
+	})})
 }
 
 func idOf(key string) string {

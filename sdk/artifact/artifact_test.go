@@ -73,7 +73,7 @@ func TestSaveAndLoad(t *testing.T) {
 	traceID := task.Span().SpanContext().TraceID().String()
 	want := artifact.Info{
 		ID: "draft", Key: key, Digest: helloDigest, MediaType: "text/markdown", Size: 5, URI: "file://" + dir + "/" + key,
-		TaskID: "Aufgabe №7", TraceID: traceID, Agent: "writer",
+		TaskID: "Aufgabe №7", TraceID: traceID, SpanID: spans.Ended()[0].SpanContext().SpanID().String(), Agent: "writer",
 	}
 	if diff := cmp.Diff(want, saved); diff != "" {
 		t.Errorf("saved (-want +got):\n%s", diff)
@@ -88,13 +88,16 @@ func TestSaveAndLoad(t *testing.T) {
 	agent.End(nil)
 	task.End(nil)
 	ended := spans.Ended()
+	if links := ended[1].Links(); len(links) != 1 || links[0].SpanContext.SpanID() != ended[0].SpanContext().SpanID() {
+		t.Errorf("the loading links to %+v, want the saving", links)
+	}
 
 	// The object itself names its task.
 	object, err := bucket.Attributes(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	meta := map[string]string{"task_id": "Aufgabe №7", "trace_id": traceID, "agent": "writer", "digest": helloDigest}
+	meta := map[string]string{"task_id": "Aufgabe №7", "trace_id": traceID, "span_id": want.SpanID, "agent": "writer", "digest": helloDigest}
 	if diff := cmp.Diff(meta, object.Metadata); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
 	}

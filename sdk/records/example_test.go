@@ -61,3 +61,9 @@ func ExampleWithInsertHook() {
 	_, _ = db.Exec("INSERT INTO task_steps (id, step) VALUES (?, 'draft')", "step-1")
 	// Output: task_steps [id step] step-1
 }
+
+// A statement whose text names its task, for the database's own log.
+func ExampleComment() {
+	fmt.Println(records.Comment(context.Background(), "SELECT 1")) // no span runs
+	// Output: SELECT 1
+}

@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/XSAM/otelsql"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/mindscope/mindscope/sdk"
 	"github.com/mindscope/mindscope/sdk/conv"
+	"github.com/mindscope/mindscope/sdk/records/internal/statement"
 )
 
 // The columns that tie a record to its task.
@@ -33,33 +33,31 @@ func IDs(ctx context.Context) (task, traceID string) {
 	return sdk.TaskID(ctx), traceID
 }
 
-// Option changes how a database is opened.
-type Option interface{ apply(*config) }
+// Option changes how statements are described.
+type Option interface{ Apply(*statement.Config) }
 
-type config struct {
-	system    string
-	namespace string
-	idColumn  string
-	onInsert  func(context.Context, Insert)
-}
+type option func(*statement.Config)
 
-type option func(*config)
-
-func (f option) apply(c *config) { f(c) }
+// Apply implements Option.
+func (f option) Apply(c *statement.Config) { f(c) }
 
 // WithSystem names the database system as OpenTelemetry does, for example `postgresql`. Without it the name is made of
 // the driver's.
-func WithSystem(name string) Option { return option(func(c *config) { c.system = name }) }
+func WithSystem(name string) Option { return option(func(c *statement.Config) { c.System = name }) }
 
 // WithNamespace names the database, the attribute db.namespace.
-func WithNamespace(name string) Option { return option(func(c *config) { c.namespace = name }) }
+func WithNamespace(name string) Option {
+	return option(func(c *statement.Config) { c.Namespace = name })
+}
 
 // WithIDColumn names the column whose value becomes ai_team.record.id; the default is `id`.
-func WithIDColumn(name string) Option { return option(func(c *config) { c.idColumn = name }) }
+func WithIDColumn(name string) Option { return option(func(c *statement.Config) { c.IDColumn = name }) }
 
 // WithInsertHook calls f before each INSERT, for tests and checks. It has to be quick and safe for concurrent use.
 func WithInsertHook(f func(context.Context, Insert)) Option {
-	return option(func(c *config) { c.onInsert = f })
+	return option(func(c *statement.Config) {
+		c.OnInsert = func(ctx context.Context, ins statement.Insert) { f(ctx, Insert(ins)) }
+	})
 }
 
 // Insert describes an INSERT that is about to run.
@@ -98,11 +96,11 @@ func Register(driverName string, opts ...Option) (name string, err error) {
 }
 
 func newOptions(driverName string, opts []Option) []otelsql.Option {
-	cfg := config{system: systemOf(driverName), idColumn: "id"}
+	cfg := statement.Config{System: systemOf(driverName), IDColumn: "id"}
 	for _, o := range opts {
-		o.apply(&cfg)
+		o.Apply(&cfg)
 	}
-	in := &instrument{cfg: cfg, parser: newParser(cfg.system)}
+	in := &instrument{statement.New(cfg)}
 	return []otelsql.Option{
 		otelsql.WithSpanNameFormatter(in.name),
 		otelsql.WithAttributesGetter(in.attributes),
@@ -137,104 +135,29 @@ func systemOf(driverName string) string {
 }
 
 // instrument makes the spans of one database.
-type instrument struct {
-	cfg    config
-	parser *parser
-}
+type instrument struct{ describer *statement.Describer }
 
-// filter lets statements have spans, and nothing else: connections, transactions and row fetches are no records. A
-// statement outside of every trace would be seen as a task of its own; only a new record is worth that, since it is one
-// whose task was lost.
+// filter lets statements have spans, and nothing else: connections, transactions and row fetches are no records.
 func (in *instrument) filter(ctx context.Context, m otelsql.Method, query string, args []driver.NamedValue) bool {
 	switch m {
 	case otelsql.MethodConnExec, otelsql.MethodConnQuery, otelsql.MethodStmtExec, otelsql.MethodStmtQuery:
+		return in.describer.Begin(ctx, query, args)
 	default:
 		return false
-	}
-	if in.cfg.onInsert != nil {
-		in.report(ctx, query, args)
-	}
-	return trace.SpanContextFromContext(ctx).IsValid() ||
-		slices.ContainsFunc(in.parser.parse(query).statements, statement.isInsert)
-}
-
-func (in *instrument) report(ctx context.Context, query string, args []driver.NamedValue) {
-	q := in.parser.parse(query)
-	for _, s := range q.statements {
-		if !s.isInsert() {
-			continue
-		}
-		ins := Insert{Table: s.table, Columns: s.columns, Query: q.text, Values: map[string]any{}}
-		for _, c := range s.columns {
-			if v, ok := s.value(c, args); ok {
-				ins.Values[c] = v
-			}
-		}
-		in.cfg.onInsert(ctx, ins)
 	}
 }
 
 func (in *instrument) name(_ context.Context, _ otelsql.Method, query string) string {
-	if s := in.parser.parse(query).summary; s != "" {
-		return s
-	}
-	return in.cfg.system
+	return in.describer.Name(query)
 }
 
 func (in *instrument) attributes(ctx context.Context, _ otelsql.Method, query string, args []driver.NamedValue) []attribute.KeyValue {
-	q := in.parser.parse(query)
-	attrs := make([]attribute.KeyValue, 0, 14)
-	attrs = append(attrs, sdk.Attributes(ctx)...)
-	attrs = append(attrs,
-		attribute.String(conv.DBSystemName, in.cfg.system),
-		attribute.String(conv.DBQueryText, q.text),
-	)
-	if in.cfg.namespace != "" {
-		attrs = append(attrs, attribute.String(conv.DBNamespace, in.cfg.namespace))
-	}
-	if q.summary != "" {
-		attrs = append(attrs, attribute.String(conv.DBQuerySummary, q.summary))
-	}
-	if len(q.statements) != 1 {
-		return attrs
-	}
-	s := q.statements[0]
-	if s.operation != "" {
-		attrs = append(attrs, attribute.String(conv.DBOperationName, s.operation))
-	}
-	if s.table != "" {
-		attrs = append(attrs, attribute.String(conv.DBCollectionName, s.table))
-	}
-	if !s.isInsert() {
-		return attrs
-	}
-	attrs = append(attrs, attribute.String(conv.AITeamRecordTable, s.table))
-	if id, ok := s.value(in.cfg.idColumn, args); ok {
-		attrs = append(attrs, attribute.String(conv.AITeamRecordID, recordID(id)))
-	}
-	return attrs
-}
-
-func recordID(v any) string {
-	if b, ok := v.([]byte); ok {
-		return fmt.Sprintf("%x", b)
-	}
-	return fmt.Sprint(v)
+	return in.describer.Attributes(ctx, query, args)
 }
 
 func errorAttributes(err error) []attribute.KeyValue {
 	if errors.Is(err, driver.ErrSkip) {
 		return nil
 	}
-	var typer sdk.ErrorTyper
-	class := fmt.Sprintf("%T", err)
-	switch {
-	case errors.As(err, &typer):
-		class = typer.ErrorType()
-	case errors.Is(err, context.DeadlineExceeded):
-		class = "timeout"
-	case errors.Is(err, context.Canceled):
-		class = "cancelled"
-	}
-	return []attribute.KeyValue{attribute.String(conv.ErrorType, class)}
+	return []attribute.KeyValue{attribute.String(conv.ErrorType, statement.ErrorType(err))}
 }

@@ -1,4 +1,4 @@
-package records
+package statement
 
 import (
 	"database/sql/driver"
@@ -7,6 +7,9 @@ import (
 	"strings"
 	"sync"
 )
+
+// CommentStart is how a comment of records.Comment begins.
+const CommentStart = " /*ai_team.task.id='"
 
 // maxSummary bounds a query's summary in bytes, as the conventions ask for.
 const maxSummary = 255
@@ -70,6 +73,7 @@ func newParser(system string) *parser {
 }
 
 func (p *parser) parse(src string) *query {
+	src = withoutComment(src)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if q := p.cache[src]; q != nil {
@@ -81,6 +85,17 @@ func (p *parser) parse(src string) *query {
 	q := parse(src, p.doubleIsText)
 	p.cache[strings.Clone(src)] = q
 	return q
+}
+
+// withoutComment takes away the comment that records.Comment adds: with it no two texts would be the same.
+func withoutComment(src string) string {
+	if !strings.HasSuffix(src, "*/") {
+		return src
+	}
+	if i := strings.LastIndex(src, CommentStart); i >= 0 && strings.Index(src[i:], "*/") == len(src)-i-2 {
+		return src[:i]
+	}
+	return src
 }
 
 func parse(src string, doubleIsText bool) *query {
