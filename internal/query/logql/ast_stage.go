@@ -130,7 +130,14 @@ func (s *PatternStage) String() string { return "| pattern " + strconv.Quote(s.P
 
 func (*UnpackStage) String() string { return "| unpack" }
 
-func (s *FilterStage) String() string { return "| " + s.Filter.String() }
+func (s *FilterStage) String() string {
+	text := s.Filter.String()
+	name, _, negated := strings.Cut(text, "!")
+	if negated && bareStages[strings.ToLower(strings.TrimSpace(name))] {
+		text = "(" + text + ")" // else it would read as that stage and a line filter
+	}
+	return "| " + text
+}
 
 func (s *LineFormatStage) String() string { return "| line_format " + strconv.Quote(s.Template) }
 

@@ -29,8 +29,11 @@ type known struct {
 	stream bool
 	// offered says that a selector may be expected to name it: it is in the list of labels.
 	offered bool
-	// shown says that records carry it: in the stream, or among their structured metadata.
+	// shown says that records carry it: in the stream, or among their structured metadata. Others can be selected and
+	// grouped by.
 	shown bool
+	// always says that every record has it.
+	always bool
 	// text makes the label of the fields' texts.
 	text func(texts []string) string
 	// push returns a filter that holds for exactly the rows whose label matches; nil when there is none.
@@ -42,7 +45,16 @@ var severityFields = []string{store.FieldSeverity, store.FieldSeverityText}
 
 // knownLabels are all of them. The order is that of a record's labels.
 var knownLabels = []*known{
-	column("service_name", store.FieldService, true),
+	{
+		name: "service_name", fields: []string{store.FieldService}, stream: true, offered: true, shown: true, always: true,
+		text: func(texts []string) string { return texts[0] },
+		push: func(_ func(string) bool, literals []string, negated bool) store.Filter {
+			if negated && len(literals) == 1 && literals[0] == "" {
+				return store.And{}
+			}
+			return pushField(store.FieldService, literals, negated)
+		},
+	},
 	attribute("service_namespace", conv.ServiceNamespace, true),
 	firstOf("deployment_environment", true, store.PrefixResource+"deployment.environment.name", store.PrefixResource+"deployment.environment"),
 	column("team", store.FieldTeam, true),

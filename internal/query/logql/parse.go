@@ -86,9 +86,9 @@ func Parse(query string) (Expr, error) {
 	return e, nil
 }
 
-// ParseSelector reads a query that is a selector and maybe a pipeline: {…} | …. An empty text selects everything.
+// ParseSelector reads a query that is a selector and maybe a pipeline: {…} | …. An empty text and {} select everything.
 func ParseSelector(query string) (*LogExpr, error) {
-	if strings.TrimSpace(query) == "" {
+	if text := strings.TrimSpace(query); text == "" || text == "{}" {
 		return &LogExpr{}, nil
 	}
 	e, err := Parse(query)

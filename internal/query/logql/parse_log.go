@@ -200,7 +200,7 @@ func (p *parser) piped() (Stage, error) {
 		return nil, err
 	}
 	after := p.peek()
-	if after.kind == tokenOp && filterOps[after.text] {
+	if after.kind == tokenOp && filterOps[after.text] && !(bareStages[strings.ToLower(word)] && after.text[0] == '!') {
 		p.at-- // a label that may be named like a stage
 		return p.filterStage()
 	}
@@ -425,6 +425,9 @@ func (p *parser) unwrap() (Stage, error) {
 	}
 	return s, p.want(")")
 }
+
+// bareStages are those that need nothing behind their name: != and !~ there are a line filter.
+var bareStages = map[string]bool{"json": true, "logfmt": true, "unpack": true, "decolorize": true}
 
 // filterOps are the operators of label filters.
 var filterOps = map[string]bool{"=": true, "!=": true, "=~": true, "!~": true, "==": true, ">": true, ">=": true, "<": true, "<=": true}

@@ -30,10 +30,10 @@ func (p *pushed) add(f store.Filter, exact bool) {
 // isn't known is in no record's stream.
 func pushMatcher(m *Matcher, selector bool) (f store.Filter, exact bool) {
 	k := knownByName[m.Name]
+	if !selector && (k == nil || !k.shown) {
+		return nil, false
+	}
 	if k == nil {
-		if !selector {
-			return nil, false
-		}
 		if m.Matches("") {
 			return store.And{}, true
 		}
@@ -58,6 +58,9 @@ func pushMatcher(m *Matcher, selector bool) (f store.Filter, exact bool) {
 func pushExpression(k *known, m *Matcher, negated bool) store.Filter {
 	if len(k.fields) != 1 || m.re == nil {
 		return nil
+	}
+	if k.always && !negated && m.Value == ".+" {
+		return store.And{}
 	}
 	switch m.Value {
 	case ".*":

@@ -110,12 +110,16 @@ func (g seriesBy) knownFields() ([]string, bool) {
 	return fields, true
 }
 
-// of returns the labels of a line's series.
-func (g seriesBy) of(ln *line) Labels {
+// of returns the labels of the series of a line that reader has read.
+func (g seriesBy) of(reader *rowReader, ln *line) Labels {
 	out := make(Labels, 0, 8)
 	if !g.all {
 		for _, name := range g.names {
-			if v := ln.labels.get(name); v != "" {
+			v := ln.labels.get(name)
+			if k := knownByName[name]; v == "" && k != nil && !k.shown {
+				v = reader.text(k)
+			}
+			if v != "" {
 				out = append(out, Label{name, v})
 			}
 		}

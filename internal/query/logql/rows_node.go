@@ -189,7 +189,7 @@ func (n *rowsNode) take() error {
 			ln.labels.of(func(from origin) bool { return from == fromStream }), kind,
 			ln.labels.get(labelErrorDetails), labelError, labelError)
 	}
-	labels := n.by.of(ln)
+	labels := n.by.of(n.reader, ln)
 	key := labels.key()
 	w := n.series[key]
 	if w == nil {

@@ -45,6 +45,10 @@ func (r *run) groups(e *LogExpr, at signal.TimeRange, labels []*known, columns .
 	if err != nil {
 		return nil, r.explain(err)
 	}
+	const groupBytes = 200
+	if err := r.hold(int64(len(found)) * groupBytes); err != nil {
+		return nil, err
+	}
 	text := func(k *known, g *store.Group) string {
 		args := make([]string, len(k.fields))
 		for i, f := range k.fields {
