@@ -69,7 +69,7 @@ func (o observers) Load(raw []byte) error {
 func (a *App) derive() store.Observer {
 	a.spanMetrics = spanmetrics.New(spanmetrics.Config{})
 	a.metrics.Registerer().MustRegister(a.spanMetrics)
-	a.live = live.New(live.Config{})
+	a.live = live.New(live.Config{Usual: a.spanMetrics.Usual()})
 	a.metrics.Gauge("mindscope_live_spans", "Tasks' and agents' spans that have begun and not ended.", func() float64 {
 		n, _ := a.live.Running()
 		return float64(n)

@@ -24,6 +24,39 @@ type RunningTask struct {
 	LastSign    time.Time `json:"last_sign" doc:"When it last showed that it lives, by the server's clock."`
 	Holder      Holder    `json:"holder" doc:"Who holds the work."`
 	Spans       int       `json:"spans" doc:"Running spans."`
+	Quality     *float64  `json:"quality,omitempty" doc:"The last score."`
+	UsualNs     int64     `json:"usual_ns,omitempty" doc:"The 95th percentile of its type's duration; absent when too few have ended."`
+	Moved       time.Time `json:"moved" doc:"When the last span of it came, by the server's clock."`
+	Stuck       bool      `json:"stuck,omitempty" doc:"It runs for more than three times the usual, and no span of it has come for a minute."`
+	PingPong    *PingPong `json:"ping_pong,omitempty" doc:"Two agents hand the work over to each other without the quality rising by 0.5."`
+	Tree        []Running `json:"tree"`
+}
+
+// PingPong are two agents that go round in circles.
+type PingPong struct {
+	Agents    []string `json:"agents"`
+	Handovers int      `json:"handovers" doc:"Four and more."`
+}
+
+// Running is a span that runs, with those below it.
+type Running struct {
+	Agent    string    `json:"agent,omitempty"`
+	Name     string    `json:"name"`
+	TraceID  string    `json:"trace_id"`
+	SpanID   string    `json:"span_id"`
+	Since    time.Time `json:"since"`
+	LastSign time.Time `json:"last_sign"`
+	Lost     bool      `json:"lost,omitempty"`
+	UsualNs  int64     `json:"usual_ns,omitempty" doc:"The 95th percentile of its kind: the task's type, the agent's invocations."`
+	WaitsFor []WaitFor `json:"waits_for,omitempty"`
+	Children []Running `json:"children,omitempty"`
+}
+
+// WaitFor is work that was given to another agent and is not answered yet.
+type WaitFor struct {
+	Agent  string    `json:"agent"`
+	Since  time.Time `json:"since"`
+	Queued bool      `json:"queued,omitempty" doc:"Nobody has been seen to work on it."`
 }
 
 // Holder is a running span that holds a task's work.
@@ -111,14 +144,37 @@ func wireRunning(tasks []live.Task, total int) RunningTasks {
 		if t.Lost {
 			status = query.Lost
 		}
-		out.Tasks = append(out.Tasks, RunningTask{
+		one := RunningTask{
 			ID: t.ID, Team: t.Team, Type: t.Type, Status: status, Provisional: t.Provisional,
 			Since: t.Since, LastSign: t.LastSign, Spans: t.Spans,
 			Holder: Holder{
 				Agent: t.Holder.Agent, Span: t.Holder.Name, TraceID: t.Holder.TraceID, SpanID: t.Holder.SpanID,
 				Since: t.Holder.Since, LastSign: t.Holder.LastSign,
 			},
-		})
+			Quality: t.Quality, UsualNs: int64(t.Usual), Moved: t.Moved, Stuck: t.Stuck, Tree: wireRunningNodes(t.Tree),
+		}
+		if t.Circles != nil {
+			one.PingPong = &PingPong{t.Circles.Agents[:], t.Circles.Times}
+		}
+		out.Tasks = append(out.Tasks, one)
+	}
+	return out
+}
+
+func wireRunningNodes(nodes []*live.Node) []Running {
+	out := make([]Running, 0, len(nodes))
+	for _, n := range nodes {
+		r := Running{
+			Agent: n.Agent, Name: n.Name, TraceID: n.TraceID, SpanID: n.SpanID, Since: n.Since, LastSign: n.LastSign, Lost: n.Lost,
+			UsualNs: int64(n.Usual),
+		}
+		for _, w := range n.WaitsFor {
+			r.WaitsFor = append(r.WaitsFor, WaitFor(w))
+		}
+		if len(n.Children) > 0 {
+			r.Children = wireRunningNodes(n.Children)
+		}
+		out = append(out, r)
 	}
 	return out
 }

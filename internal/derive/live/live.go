@@ -28,6 +28,8 @@ const (
 type Config struct {
 	// Spans bounds the spans that are followed at once: 100 000, about 500 bytes each.
 	Spans int
+	// Usual knows how long things take; nil knows nothing, and then nothing is stuck.
+	Usual Usual
 	// Clock is the time now; nil is time.Now.
 	Clock func() time.Time
 }
@@ -42,6 +44,7 @@ type View struct {
 	mu       sync.Mutex
 	running  map[key]*list.Element // of *span
 	bySign   *list.List            // the one that is silent for longest first
+	flows    map[taskRef]*flow
 	ended    map[key]bool
 	endOrder []key // a ring
 	endNext  int
@@ -74,7 +77,7 @@ func New(cfg Config) *View {
 		cfg.Clock = time.Now
 	}
 	return &View{
-		cfg: cfg, running: map[key]*list.Element{}, bySign: list.New(), ended: map[key]bool{},
+		cfg: cfg, running: map[key]*list.Element{}, bySign: list.New(), flows: map[taskRef]*flow{}, ended: map[key]bool{},
 		changed: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -89,6 +92,9 @@ func (v *View) Committed(p signal.Project, rows []store.Row) {
 		case store.KindStart, store.KindHeartbeat:
 			changed = v.sign(p, r, now) || changed
 		case store.KindSpan:
+			if len(v.flows) > 0 {
+				changed = v.follow(p, r, now) || changed
+			}
 			changed = v.end(p, r) || changed
 		}
 	}
@@ -118,11 +124,15 @@ func (v *View) put(s *span) {
 		v.dropped++
 	}
 	v.running[key{s.Project, s.Trace, s.ID}] = v.bySign.PushBack(s)
+	f := v.flowOf(s, s.Sign)
+	f.spans++
+	f.Moved = max(f.Moved, s.Sign)
 }
 
 func (v *View) forget(e *list.Element) {
 	s := v.bySign.Remove(e).(*span)
 	delete(v.running, key{s.Project, s.Trace, s.ID})
+	v.leave(s)
 }
 
 // spanOf copies what is needed of a row: rows must not be kept.
@@ -148,7 +158,7 @@ func (v *View) end(p signal.Project, r *store.Row) bool {
 		v.forget(e)
 	}
 	// Only tasks and agents have start records and heartbeats that may still come.
-	if name := r.Text(store.FieldName); known || name == "execute_task" || strings.HasPrefix(name, "invoke_agent ") {
+	if name := r.Text(store.FieldName); known || name == "execute_task" || isAgent(name) {
 		k.trace, k.span = strings.Clone(k.trace), strings.Clone(k.span)
 		v.remember(k)
 	}
@@ -179,8 +189,18 @@ func (v *View) Tick() {
 	}
 	if e := v.bySign.Front(); e != nil && now-e.Value.(*span).Sign > int64(SilentAfter) {
 		v.tell()
+		return
+	}
+	for _, f := range v.flows {
+		if now-f.Moved > int64(stuckSilence) { // perhaps it is stuck now
+			v.tell()
+			return
+		}
 	}
 }
+
+// isAgent tells whether a span of that name is an agent at work.
+func isAgent(name string) bool { return strings.HasPrefix(name, "invoke_agent ") }
 
 // tell wakes all who wait for a change.
 func (v *View) tell() {

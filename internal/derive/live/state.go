@@ -12,6 +12,7 @@ const stateVersion = 1
 type state struct {
 	Version int
 	Running []*span
+	Flows   []*flow `json:",omitempty"`
 	Dropped uint64
 }
 
@@ -22,6 +23,9 @@ func (v *View) Save() ([]byte, error) {
 	s := state{Version: stateVersion, Dropped: v.dropped}
 	for e := v.bySign.Front(); e != nil; e = e.Next() {
 		s.Running = append(s.Running, e.Value.(*span))
+	}
+	for _, f := range v.flows {
+		s.Flows = append(s.Flows, f)
 	}
 	raw, err := json.Marshal(s)
 	if err != nil {
@@ -44,6 +48,7 @@ func (v *View) Load(raw []byte) error {
 	defer v.mu.Unlock()
 	v.running = map[key]*list.Element{}
 	v.bySign.Init()
+	v.flows = map[taskRef]*flow{}
 	v.dropped = s.Dropped
 	now := v.cfg.Clock().UnixNano()
 	for _, one := range s.Running {
@@ -52,6 +57,12 @@ func (v *View) Load(raw []byte) error {
 		}
 		one.Sign = now
 		v.put(one)
+	}
+	for _, f := range s.Flows {
+		if f != nil && v.flows[f.taskRef] != nil {
+			f.spans, f.Moved = v.flows[f.taskRef].spans, now
+			v.flows[f.taskRef] = f
+		}
 	}
 	return nil
 }

@@ -22,6 +22,23 @@ type Task struct {
 	Holder Holder
 	// Spans counts the running spans.
 	Spans int
+	// Usual is the 95th percentile of its type, 0 when it is not known. Stuck: it runs for three times as long, and no
+	// span of it has come for a minute. Moved is when the last one came.
+	Usual time.Duration
+	Moved time.Time
+	Stuck bool
+	// Circles: two agents have handed the work over to each other so many times without the quality rising; nil for none.
+	Circles *Circles
+	// Quality is the last score, nil for none.
+	Quality *float64
+	// Tree holds the running spans.
+	Tree []*Node
+}
+
+// Circles are two agents that hand over to each other.
+type Circles struct {
+	Agents [2]string
+	Times  int
 }
 
 // Holder is a span that holds a task's work.
@@ -35,25 +52,34 @@ type taskKey struct{ team, id string }
 // Tasks returns the tasks of a project that run, the longest running first, at most limit, and how many there are.
 func (v *View) Tasks(p signal.Project, limit int) (tasks []Task, total int) {
 	v.mu.Lock()
-	byTask := map[taskKey][]span{}
+	byTask, flows := map[taskKey][]span{}, map[taskKey]flow{}
 	for e := v.bySign.Front(); e != nil; e = e.Next() {
 		if s := e.Value.(*span); s.Project == p {
 			k := taskKey{s.Team, s.Task}
 			byTask[k] = append(byTask[k], *s)
 		}
 	}
-	now := v.cfg.Clock().UnixNano()
+	for k := range byTask {
+		f := *v.flows[taskRef{p, k.team, k.id}]
+		f.Open = slices.Clone(f.Open)
+		flows[k] = f
+	}
+	now := v.cfg.Clock()
 	v.mu.Unlock()
-	for _, spans := range byTask {
-		tasks = append(tasks, taskOf(spans, now))
+	for k, spans := range byTask {
+		f := flows[k]
+		tasks = append(tasks, taskOf(spans, &f, now.UnixNano()))
 	}
 	slices.SortFunc(tasks, func(a, b Task) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Team, b.Team), cmp.Compare(a.ID, b.ID))
 	})
-	return tasks[:min(limit, len(tasks))], len(tasks)
+	total = len(tasks)
+	tasks = tasks[:min(limit, total)]
+	v.measure(p, tasks, now)
+	return tasks, total
 }
 
-func taskOf(spans []span, now int64) Task {
+func taskOf(spans []span, f *flow, now int64) Task {
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.ID, b.ID)) })
 	parents := map[[2]string]bool{}
 	for i := range spans {
@@ -61,7 +87,11 @@ func taskOf(spans []span, now int64) Task {
 	}
 	t := Task{
 		Team: spans[0].Team, ID: spans[0].Task, Provisional: spans[0].Provisional,
-		Since: timeOf(spans[0].Start), Spans: len(spans),
+		Since: timeOf(spans[0].Start), Spans: len(spans), Moved: timeOf(f.Moved), Quality: f.Quality,
+		Tree: treeOf(spans, f, now),
+	}
+	if pair, times := f.circles(); times > 0 {
+		t.Circles = &Circles{pair, times}
 	}
 	holder := &spans[len(spans)-1]
 	silent := false

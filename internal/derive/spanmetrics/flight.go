@@ -183,11 +183,8 @@ func (m *Metrics) stuck(a *attempt) bool {
 	if now-max(a.Moved, a.Start) < int64(stuckSilence) {
 		return false
 	}
-	s, ok := m.vectors[conv.PromAITeamTaskDurationSeconds].series[a.Project+"\xff"+a.Team+"\xff"+a.Type+"\xff"]
-	if !ok || s.Count < enoughTasks {
-		return false
-	}
-	return float64(now-a.Start)/1e9 > stuckFactor*s.quantile(0.95)
+	usual, ok := m.usual(a.Project, a.Team, conv.PromAITeamTaskDurationSeconds, a.Type)
+	return ok && float64(now-a.Start)/1e9 > stuckFactor*usual
 }
 
 // teams are those that had a task: their gauges stay when nothing runs.
