@@ -143,7 +143,7 @@ func (a *App) Start(ctx context.Context) error {
 		return errors.New("start server: it was started or stopped before")
 	}
 	a.state = running
-	tuneMemory()
+	a.tuneMemory()
 	if err := a.start(ctx); err != nil {
 		a.state = stopped
 		return errors.Join(err, a.stopParts(context.WithoutCancel(ctx)))

@@ -60,12 +60,14 @@ func (e *encoder) encode(r *store.Row) (encoded, error) {
 	e.reset()
 	out := encoded{time: r.Time, fields: make([]logstorage.Field, 0, len(r.Fields)+5)}
 	out.add(colKind, string(r.Kind))
+	e.odd(string(r.Kind))
 	out.streams = 1
 	service := serviceOf(r)
 	if service >= 0 {
 		out.add(colService, r.Fields[service].Value.Text())
 		out.streams = 2
 		e.name(colService)
+		e.odd(r.Fields[service].Value.Text())
 	}
 	out.add(colID, idColumn(r.ID))
 	for i, f := range r.Fields {

@@ -1,7 +1,9 @@
 package eventdb
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,15 +42,11 @@ type recent struct {
 	mu      sync.Mutex
 	max     int
 	floor   int64
-	ids     map[idKey]seen
-	minutes map[int64][]idKey // ids by the minute of their row's time, for eviction
-	late    map[idKey]int64   // revisions of rows before floor
-	later   map[idKey]int64   // the generation before late
-}
-
-type seen struct {
-	minute int64
-	rev    int64
+	ids     map[idKey]int32 // the minute of the row's time
+	minutes map[int32]int   // how many ids have their row's time in a minute, for eviction
+	revs    map[idKey]int64 // the revisions of ids, those above 0
+	late    map[idKey]int64 // revisions of rows before floor
+	later   map[idKey]int64 // the generation before late
 }
 
 // claim is what one row took from the set, to give it back.
@@ -61,7 +59,7 @@ type claim struct {
 func newRecent(maxIDs int) *recent {
 	return &recent{
 		max: maxIDs, floor: math.MaxInt64,
-		ids: map[idKey]seen{}, minutes: map[int64][]idKey{},
+		ids: map[idKey]int32{}, minutes: map[int32]int{}, revs: map[idKey]int64{},
 		late: map[idKey]int64{}, later: map[idKey]int64{},
 	}
 }
@@ -90,15 +88,23 @@ func (r *recent) claim(key idKey, at, rev int64) (c claim, forgot bool) {
 		// An older revision may lie at another time, before floor.
 		c.verdict = unsure
 	}
-	minute := at / int64(time.Minute)
-	r.ids[key] = seen{minute: minute, rev: rev}
-	r.minutes[minute] = append(r.minutes[minute], key)
+	r.put(key, at, rev)
 	return c, r.evict()
 }
 
+// put adds an id that is not there. A minute of any time has a place in 32 bits.
+func (r *recent) put(key idKey, at, rev int64) {
+	minute := int32(at / int64(time.Minute))
+	r.ids[key] = minute
+	r.minutes[minute]++
+	if rev > 0 {
+		r.revs[key] = rev
+	}
+}
+
 func (r *recent) revision(key idKey) (int64, bool) {
-	if s, ok := r.ids[key]; ok {
-		return s.rev, true
+	if _, ok := r.ids[key]; ok {
+		return r.revs[key], true
 	}
 	if rev, ok := r.late[key]; ok {
 		return rev, true
@@ -108,9 +114,8 @@ func (r *recent) revision(key idKey) (int64, bool) {
 }
 
 func (r *recent) setRevision(key idKey, rev int64) {
-	if s, ok := r.ids[key]; ok {
-		s.rev = rev
-		r.ids[key] = s
+	if _, ok := r.ids[key]; ok {
+		r.revs[key] = rev
 		return
 	}
 	r.late[key] = rev
@@ -145,11 +150,21 @@ func (r *recent) forget(key idKey) {
 	r.drop(key)
 }
 
-// drop leaves the key in its minute's list, where it does no harm.
 func (r *recent) drop(key idKey) {
+	if minute, ok := r.ids[key]; ok {
+		r.gone(minute)
+	}
 	delete(r.ids, key)
+	delete(r.revs, key)
 	delete(r.late, key)
 	delete(r.later, key)
+}
+
+// gone takes an id out of the count of its minute.
+func (r *recent) gone(minute int32) {
+	if r.minutes[minute]--; r.minutes[minute] == 0 {
+		delete(r.minutes, minute)
+	}
 }
 
 // evict drops the oldest minutes until an eighth is free again.
@@ -157,19 +172,21 @@ func (r *recent) evict() bool {
 	if len(r.ids) <= r.max {
 		return false
 	}
-	for len(r.ids) > r.max-r.max/8 && len(r.minutes) > 0 {
-		oldest := int64(math.MaxInt64)
-		for m := range r.minutes {
-			oldest = min(oldest, m)
+	left, last := len(r.ids), int32(math.MinInt32)
+	for _, minute := range slices.Sorted(maps.Keys(r.minutes)) {
+		if left <= r.max-r.max/8 {
+			break
 		}
-		for _, key := range r.minutes[oldest] {
-			if s, ok := r.ids[key]; ok && s.minute == oldest {
-				delete(r.ids, key)
-			}
-		}
-		delete(r.minutes, oldest)
-		r.floor = max(r.floor, (oldest+1)*int64(time.Minute))
+		left, last = left-r.minutes[minute], minute
+		delete(r.minutes, minute)
 	}
+	for key, minute := range r.ids {
+		if minute <= last {
+			delete(r.ids, key)
+			delete(r.revs, key)
+		}
+	}
+	r.floor = max(r.floor, (int64(last)+1)*int64(time.Minute))
 	return true
 }
 
@@ -183,12 +200,11 @@ func (r *recent) turnLate() bool {
 
 // load adds a stored row at start.
 func (r *recent) load(key idKey, at, rev int64) {
-	minute := at / int64(time.Minute)
-	s, ok := r.ids[key]
-	if !ok {
-		r.minutes[minute] = append(r.minutes[minute], key)
+	if _, ok := r.ids[key]; !ok {
+		r.put(key, at, rev)
+	} else if rev > r.revs[key] {
+		r.revs[key] = rev
 	}
-	r.ids[key] = seen{minute: minute, rev: max(rev, s.rev)}
 }
 
 // reach says from which time on every stored row is in the set.
