@@ -66,8 +66,8 @@ dashboards: ## write deploy/grafana and deploy/prometheus from the program's own
 	@$(GO) run ./deploy
 
 # Each bench-NAME writes bench/NAME.json; bench/NAME.yaml says what the figures mean and must reach.
-.PHONY: bench bench-server bench-sdk bench-store bench-enrich
-bench: bench-server bench-sdk bench-store bench-enrich ## measure, and write docs/performance.md (SIZE=small for a quick look)
+.PHONY: bench bench-server bench-sdk bench-store bench-enrich bench-grafana
+bench: bench-server bench-sdk bench-store bench-enrich bench-grafana ## measure, and write docs/performance.md (SIZE=small for a quick look)
 	@$(GO) run ./test/benchreport doc
 	@cat docs/performance.md
 bench-server: build
@@ -79,6 +79,9 @@ bench-sdk:
 bench-store:
 	CGO_ENABLED=0 $(GO) build -o bin/bench-store ./test/bench/store
 	bin/bench-store -size $(or $(SIZE),full) -out bench/store.json
+bench-grafana:
+	CGO_ENABLED=0 $(GO) build -o bin/bench-grafana ./test/bench/grafana
+	bin/bench-grafana -size $(or $(SIZE),full) -out bench/grafana.json
 
 .PHONY: prices
 prices: ## take the newest prices of models from the npm registry (PRICES_VERSION=x.y.z for another version)

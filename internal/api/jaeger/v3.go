@@ -48,14 +48,13 @@ func (a *API) traceV3(r *request) (any, error) {
 func (a *API) searchV3(r *request) (any, error) {
 	get := func(snake string) string {
 		words := strings.Split(snake, "_")
-		camel := words[0]
-		for _, w := range words[1:] {
-			camel += strings.ToUpper(w[:1]) + w[1:]
+		for i, w := range words[1:] {
+			words[i+1] = strings.ToUpper(w[:1]) + w[1:]
 		}
 		if v := r.params.Get("query." + snake); v != "" {
 			return v
 		}
-		return r.params.Get("query." + camel)
+		return r.params.Get("query." + strings.Join(words, ""))
 	}
 	for name, v := range map[string]string{
 		"service": get("service_name"), "operation": get("operation_name"), "tags": get("attributes"),

@@ -163,7 +163,7 @@ func tagsOf(r *store.Row) []tag {
 		}
 	}
 	sortTags(attrs)
-	tags := append(scope, attrs...)
+	tags := slices.Concat(scope, attrs)
 	if kind := r.Text(store.FieldSpanKind); kind != "" && kind != "unspecified" {
 		tags = append(tags, tag{tagKind, "string", kind})
 	}

@@ -84,8 +84,12 @@ func (a *API) tagsV2(w http.ResponseWriter, r *request) error {
 	}{Scopes: []scopeTags{}}
 	known := all
 	for _, s := range []scopeTags{
-		{"resource", t.Resource}, {"span", t.Span}, {"event", t.Event}, {"link", t.Link},
-		{"instrumentation", t.Instrumentation}, {"intrinsic", t.Intrinsic},
+		{"resource", t.Resource},
+		{"span", t.Span},
+		{"event", t.Event},
+		{"link", t.Link},
+		{"instrumentation", t.Instrumentation},
+		{"intrinsic", t.Intrinsic},
 	} {
 		known = known || s.Name == scope
 		if (all || s.Name == scope) && len(s.Tags) > 0 {

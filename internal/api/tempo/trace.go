@@ -63,7 +63,7 @@ func (a *API) traceV2(w http.ResponseWriter, r *request) error {
 // Tags of TraceByIDResponse's fields, and PartialStatus.
 const (
 	fieldTrace     = 1<<3 | 2
-	fieldStatus    = 3<<3 | 0
+	fieldStatus    = 3 << 3
 	fieldMessage   = 4<<3 | 2
 	statusPartial  = 1
 	partialMessage = "a part of the store did not answer"

@@ -8,7 +8,7 @@ import (
 	"github.com/mindscope/mindscope/internal/signal"
 )
 
-// ErrTooLarge: the question needs more memory, traces or series than one may have. Its text says what to do.
+// ErrTooLarge is a question that needs more memory, traces or series than one may have. Its text says what to do.
 var ErrTooLarge = errors.New("the question is too large")
 
 // defaultMemory is what one question may hold.

@@ -82,7 +82,9 @@ func (m *measuring) comparable(ctx context.Context, r *run, filters []Expr, plai
 		return nil, err
 	}
 	out := []Attribute{
-		{Intrinsic: IntrinsicName}, {Intrinsic: IntrinsicStatus}, {Intrinsic: IntrinsicKind},
+		{Intrinsic: IntrinsicName},
+		{Intrinsic: IntrinsicStatus},
+		{Intrinsic: IntrinsicKind},
 		{Scope: ScopeResource, Name: conv.ServiceName},
 	}
 	for _, count := range store.SortCounts(counts, 0) {

@@ -223,7 +223,10 @@ func (r *runner) names(command string, o options, input string, out *strings.Bui
 		name string
 		tags []string
 	}{
-		{"span", tags.Span}, {"resource", tags.Resource}, {"event", tags.Event}, {"link", tags.Link},
+		{"span", tags.Span},
+		{"resource", tags.Resource},
+		{"event", tags.Event},
+		{"link", tags.Link},
 		{"instrumentation", tags.Instrumentation},
 	} {
 		fmt.Fprintf(out, "%s: %s\n", scope.name, strings.Join(scope.tags, " "))

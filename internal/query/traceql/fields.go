@@ -47,10 +47,13 @@ func sources(a Attribute) []source {
 	span := source{field: store.PrefixAttr + a.Name, read: fromStore}
 	if column, ok := strings.CutPrefix(a.Name, columnPrefix); ok && store.IsColumn(column) {
 		span = source{field: column, typ: columnType(column), read: fromStore}
+		if span.typ == textType {
+			span.read = plainText
+		}
 	}
 	resource := source{field: store.PrefixResource + a.Name, read: fromStore}
 	if a.Name == conv.ServiceName {
-		resource = source{field: store.FieldService, typ: textType, read: fromStore}
+		resource = source{field: store.FieldService, typ: textType, read: plainText}
 	}
 	switch a.Scope {
 	case ScopeNone:
@@ -87,7 +90,7 @@ func columnType(column string) fieldType {
 }
 
 func intrinsicSources(i Intrinsic) []source {
-	text := func(field string) []source { return []source{{field: field, typ: textType, read: fromStore}} }
+	text := func(field string) []source { return []source{{field: field, typ: textType, read: plainText}} }
 	always := func(field string, read func(store.Value) Value) []source {
 		return []source{{field: field, typ: textType, always: true, read: read}}
 	}
@@ -128,6 +131,15 @@ func keyword(word string) string {
 func durationFrom(v store.Value) Value { return Value{typ: TypeDuration, bits: uint64(v.Int())} }
 
 func textFrom(v store.Value) Value { return String(v.Text()) }
+
+// plainText reads a field that only holds texts.
+func plainText(v store.Value) Value {
+	text := v.Text()
+	if text == "" {
+		return Value{}
+	}
+	return String(text)
+}
 
 // fromStore makes a value of a field's. An empty text counts as absent: the store does not tell them apart when it
 // filters. A list of one text counts as that text; other lists and maps are their JSON.

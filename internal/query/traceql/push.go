@@ -35,15 +35,21 @@ func pushDown(e Expr, negated bool) pushed {
 	case *Literal:
 		return truth(e.Value.True() != negated)
 	case *Field:
-		return pushTruth(e, negated)
+		if negated {
+			return some(nil) // false, absent or no boolean
+		}
+		return pushBool(e, true)
 	case *Unary:
-		if e.Op != OpNot {
+		switch {
+		case e.Op != OpNot:
 			return truth(negated)
+		case !negated:
+			return pushFalse(e.E)
+		case mayBeNil(e.E):
+			return some(nil)
+		default:
+			return pushDown(e.E, false)
 		}
-		if t := typeOf(e.E); t == typeAny {
-			return pushTruth(e.E, !negated, negated)
-		}
-		return pushDown(e.E, !negated)
 	case *Binary:
 		switch {
 		case e.Op == OpAnd, e.Op == OpOr:
@@ -66,23 +72,45 @@ func truth(yes bool) pushed {
 	return none()
 }
 
-// pushTruth pushes an attribute that is itself the condition. What is no boolean is neither true nor false; twice says that
-// the contrary of the contrary is asked for.
-func pushTruth(e Expr, negated bool, twice ...bool) pushed {
-	f, ok := e.(*Field)
-	if !ok || len(twice) > 0 && twice[0] {
-		return some(nil)
+// pushFalse pushes that an expression is false, which what is absent or no boolean is not.
+func pushFalse(e Expr) pushed {
+	switch e := e.(type) {
+	case *Field:
+		return pushBool(e, false)
+	case *Unary:
+		if e.Op == OpNot {
+			return pushDown(e.E, false)
+		}
+		return none()
+	case *Literal:
+		return truth(e.Value.typ == TypeBool && !e.Value.True())
+	default:
+		return pushDown(e, true)
 	}
+}
+
+// mayBeNil tells whether a boolean expression may be neither true nor false.
+func mayBeNil(e Expr) bool {
+	switch e := e.(type) {
+	case *Binary:
+		return e.Op.arithmetic()
+	case *Unary:
+		return mayBeNil(e.E)
+	case *Literal:
+		return e.Value.typ != TypeBool
+	default:
+		return true
+	}
+}
+
+// pushBool pushes an attribute that is itself the condition.
+func pushBool(f *Field, want bool) pushed {
 	srcs := sources(f.Attribute)
-	if srcs == nil || negated && len(twice) == 0 {
+	if srcs == nil {
 		return some(nil)
-	}
-	word := "true"
-	if negated {
-		word = "false"
 	}
 	return firstOf(srcs, func(s source) pushed {
-		return pushed{filter: store.Eq(s.field, word), exact: s.typ == boolType}
+		return pushed{filter: store.Eq(s.field, Bool(want).Text()), exact: s.typ == boolType}
 	})
 }
 
@@ -306,11 +334,11 @@ func pushOne(s source, a Attribute, op Op, v Value, re *regexp.Regexp) pushed {
 		if s.typ == textType || s.typ == intType {
 			return none()
 		}
-		p := pushed{filter: store.Eq(s.field, v.Text()), exact: s.typ == boolType}
-		if op == OpNotEqual {
-			p.filter = store.Eq(s.field, Bool(!v.True()).Text())
+		if op != OpEqual && op != OpNotEqual {
+			return none()
 		}
-		return p
+		want := Bool(v.True() == (op == OpEqual))
+		return pushed{filter: store.Eq(s.field, want.Text()), exact: s.typ == boolType}
 	default: // keywords are no attribute's value
 		return none()
 	}
@@ -344,6 +372,9 @@ func pushText(s source, op Op, text string, re *regexp.Regexp) pushed {
 	case OpNotEqual:
 		if text == "" {
 			return pushed{filter: store.Exists{Field: s.field}, exact: s.typ == textType}
+		}
+		if s.typ != textType && strings.HasPrefix(text, "[") {
+			return some(s.present(nil)) // it may be the text of a list, which counts as what is in it
 		}
 		return pushed{filter: s.present(store.Not{Filter: oneOf(s, text)}), exact: s.typ == textType}
 	case OpMatch:

@@ -59,22 +59,20 @@ func (t *trace) arrange() {
 		}
 		t.end = max(t.end, s.start+max(s.duration, 0))
 	}
-	for i := len(t.spans) - 1; i >= 0; i-- { // backwards, so that the lists of children are in order
-		s := t.spans[i]
-		switch {
-		case s.parentID == "":
+	for _, s := range slices.Backward(t.spans) { // so that the lists of children are in order
+		if s.parentID == "" {
 			s.nested = -1
 			t.root = s
-		default:
-			p := byID[s.parentID]
-			if p == nil || p == s {
-				t.orphans++
-				continue
-			}
-			s.parent = p
-			s.after, p.firstChild = p.firstChild, s
-			p.children++
+			continue
 		}
+		p := byID[s.parentID]
+		if p == nil || p == s {
+			t.orphans++
+			continue
+		}
+		s.parent = p
+		s.after, p.firstChild = p.firstChild, s
+		p.children++
 	}
 	t.number()
 }

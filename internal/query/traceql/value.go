@@ -4,6 +4,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -111,14 +112,11 @@ func (v Value) Text() string {
 	case TypeBool:
 		return strconv.FormatBool(v.bits != 0)
 	case TypeList:
-		text := ""
+		texts := make([]string, len(*v.list))
 		for i, e := range *v.list {
-			if i > 0 {
-				text += ", "
-			}
-			text += e.Text()
+			texts[i] = e.Text()
 		}
-		return text
+		return strings.Join(texts, ", ")
 	default:
 		return v.text
 	}
@@ -261,7 +259,7 @@ func arithmetic(op Op, a, b Value) Value {
 		r = math.Pow(x, y)
 	}
 	keeps := (a.typ == TypeDuration || b.typ == TypeDuration) && math.Abs(r) < math.MaxInt64
-	if keeps && !(op == OpDiv && b.typ == TypeDuration) {
+	if keeps && (op != OpDiv || b.typ != TypeDuration) {
 		return Duration(time.Duration(r))
 	}
 	return Float(r)
@@ -281,7 +279,7 @@ func integers(op Op, a, b int64) (Value, bool) {
 			return Int(0), true
 		}
 		r := a * b
-		return Int(r), r/b == a && !(a == -1 && b == math.MinInt64) && !(b == -1 && a == math.MinInt64)
+		return Int(r), r/b == a && a != math.MinInt64 && b != math.MinInt64 // at that bound, quotients overflow too
 	case OpDiv:
 		return Int(a / max(b, 1)), b > 0 && a%b == 0
 	case OpMod:

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"time"
 
@@ -43,14 +44,15 @@ func main() {
 	size := flag.String("size", "full", "small or full: 200 000 or 2 million spans")
 	dir := flag.String("dir", "", "folder of the store; it stays, and is used again when it holds one. Without it a temporary one")
 	only := flag.String("only", "", "ask this question only")
+	profile := flag.String("profile", "", "file of a processor profile of the questions")
 	flag.Parse()
-	if err := run(context.Background(), *out, *size, *dir, *only); err != nil {
+	if err := run(context.Background(), *out, *size, *dir, *only, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-grafana:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, out, size, dir, only string) (err error) {
+func run(ctx context.Context, out, size, dir, only, profile string) (err error) {
 	spans, ok := map[string]int{"small": 200_000, "full": 2_000_000}[size]
 	if !ok {
 		return fmt.Errorf("size %q is none of small, full", size)
@@ -73,6 +75,16 @@ func run(ctx context.Context, out, size, dir, only string) (err error) {
 	figures := map[string]any{
 		"size": size, "spans": spans + fill.WideSpans,
 		"machine": fmt.Sprintf("%s/%s, %d CPU, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
+	}
+	if profile != "" {
+		f, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	if err := ask(p, only, figures); err != nil {
 		return err
