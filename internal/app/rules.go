@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/util/strutil"
@@ -98,7 +97,10 @@ func (a *App) startAlertmanager(m *metricsPart, external *url.URL) (*rule.Alertm
 	inside, err := rule.StartAlertmanager(rule.AlertmanagerConfig{
 		File: a.cfg.Alertmanager.File, Dir: dir, Prefix: alertmanagerPrefix,
 		ExternalURL: external.JoinPath(alertmanagerPrefix),
-		Logger:      self.Quieter(a.log.With("component", "alertmanager")), Registerer: a.metrics.Registerer(),
+		Cluster: rule.ClusterConfig{
+			Listen: a.cfg.Alertmanager.ClusterListen, Peers: a.cfg.Alertmanager.Peers, PeerTimeout: a.cfg.Alertmanager.PeerTimeout,
+		},
+		Logger: self.Quieter(a.log.With("component", "alertmanager")), Registerer: a.metrics.Registerer(),
 	})
 	if err != nil {
 		return nil, signal.WithHint(err, "the file is a normal alertmanager.yml; amtool check-config FILE says more")
@@ -137,8 +139,12 @@ func (a *App) externalURL() (*url.URL, error) {
 
 // findTasks answers which tasks an alert is about.
 func findTasks(questions *team.Questions) rule.Find {
-	return func(ctx context.Context, project, teamName, query string, limit int) ([]rule.Example, error) {
-		page, err := questions.Tasks(ctx, signal.Project(project), team.TaskQuery{Team: teamName, Failed: query == "failed", Since: time.Now().Add(-24 * time.Hour), Limit: limit})
+	return func(ctx context.Context, f rule.Filter, limit int) ([]rule.Example, error) {
+		q := team.TaskQuery{Team: f.Team, Agent: f.Agent, Model: f.Model, Type: f.Type, Failed: f.Status == "failed", Since: f.Since, Limit: limit}
+		if f.Status == "running" {
+			q.Status = f.Status
+		}
+		page, err := questions.Tasks(ctx, signal.Project(f.Project), q)
 		if err != nil {
 			return nil, err
 		}

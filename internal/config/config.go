@@ -69,7 +69,7 @@ func Default(getenv func(string) string) Config {
 		Metrics:          Metrics{Enabled: true, Retention: 30 * day, OwnInterval: 15 * time.Second},
 		Rules:            defaultRules(),
 		Store:            defaultStore(),
-		Alertmanager:     Alertmanager{Enabled: true},
+		Alertmanager:     Alertmanager{Enabled: true, PeerTimeout: 15 * time.Second},
 		MindBus:          defaultMindBus(),
 		Ledger:           Ledger{Settle: time.Minute},
 	}

@@ -110,7 +110,7 @@ web:
 		Log:     Log{Level: slog.LevelWarn, Format: "json"},
 		Metrics: Metrics{Retention: 90 * day, MaxMiB: 512, OwnInterval: 15 * time.Second, PrometheusFile: "prometheus.yml"},
 		Store:   Store{MaxDiskMiB: 2048, MinFreeMiB: 100, Sync: "always", Nodes: []string{"node1:9428", "node2:9428"}},
-		Rules:   thresholds, Alertmanager: Alertmanager{File: "alertmanager.yml"}, MindBus: defaultMindBus(), Ledger: Ledger{Settle: time.Minute}, ExternalURL: "https://mindscope.example",
+		Rules:   thresholds, Alertmanager: Alertmanager{File: "alertmanager.yml", PeerTimeout: 15 * time.Second}, MindBus: defaultMindBus(), Ledger: Ledger{Settle: time.Minute}, ExternalURL: "https://mindscope.example",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -2,8 +2,10 @@ package config
 
 import (
 	"errors"
+	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -37,6 +39,11 @@ type Alertmanager struct {
 	Enabled bool
 	// File is the path of an alertmanager.yml, "" for none.
 	File string
+	// ClusterListen is where other servers' Alertmanagers are heard, "" for none; Peers are their addresses. PeerTimeout is how
+	// long each waits for the one before it.
+	ClusterListen string
+	Peers         []string
+	PeerTimeout   time.Duration
 }
 
 func defaultRules() Rules {
@@ -76,6 +83,31 @@ func ruleSettings() []setting {
 			text:  func(c *Config) string { return c.Alertmanager.File },
 		},
 		{
+			key: "alertmanager.cluster_listen",
+			set: func(c *Config, s string) error { c.Alertmanager.ClusterListen = s; return nil },
+			check: func(c *Config) string {
+				return rule(c.Alertmanager.ClusterListen == "" || isAddress(c.Alertmanager.ClusterListen), "host:port, as 10.0.0.1:9094")
+			},
+			text: func(c *Config) string { return c.Alertmanager.ClusterListen },
+		},
+		{
+			key: "alertmanager.peers", list: true,
+			set: func(c *Config, s string) error { c.Alertmanager.Peers = splitList(s); return nil },
+			check: func(c *Config) string {
+				if len(c.Alertmanager.Peers) > 0 && c.Alertmanager.ClusterListen == "" {
+					return "empty, or alertmanager.cluster_listen set"
+				}
+				for _, p := range c.Alertmanager.Peers {
+					if !isAddress(p) {
+						return "addresses host:port, as 10.0.0.2:9094"
+					}
+				}
+				return ""
+			},
+			text: func(c *Config) string { return strings.Join(c.Alertmanager.Peers, ",") },
+		},
+		period("alertmanager.peer_timeout", func(c *Config) *time.Duration { return &c.Alertmanager.PeerTimeout }),
+		{
 			key: "web.external_url",
 			set: func(c *Config, s string) error { c.ExternalURL = s; return nil },
 			check: func(c *Config) string {
@@ -84,6 +116,11 @@ func ruleSettings() []setting {
 			text: func(c *Config) string { return c.ExternalURL },
 		},
 	}
+}
+
+func isAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	return err == nil && port != ""
 }
 
 func isURL(s string) bool {

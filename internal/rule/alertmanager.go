@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/alertmanager/alert"
 	"github.com/prometheus/alertmanager/api"
+	"github.com/prometheus/alertmanager/cluster"
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/config/receiver"
 	"github.com/prometheus/alertmanager/dispatch"
@@ -44,8 +45,10 @@ type AlertmanagerConfig struct {
 	Prefix string
 	// ExternalURL is where people reach this server; it is in notifications.
 	ExternalURL *url.URL
-	Logger      *slog.Logger
-	Registerer  prometheus.Registerer
+	// Cluster is how it delivers together with others.
+	Cluster    ClusterConfig
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
 }
 
 // Alertmanager's own periods.
@@ -74,6 +77,8 @@ type Alertmanager struct {
 	handler       http.Handler
 	recorder      eventrecorder.Recorder
 	metrics       *dispatch.DispatcherMetrics
+	peer          *cluster.Peer // nil for one that is alone
+	dirty         chan struct{}
 
 	apply      sync.Mutex // one reload at a time
 	dispatcher atomic.Pointer[dispatch.Dispatcher]
@@ -94,7 +99,7 @@ func StartAlertmanager(cfg AlertmanagerConfig) (*Alertmanager, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("make folder of alerts: %w", err)
 	}
-	a := &Alertmanager{cfg: cfg, started: time.Now(), groups: marker.NewGroupMarker(), recorder: eventrecorder.NopRecorder(), stop: make(chan struct{})}
+	a := &Alertmanager{cfg: cfg, started: time.Now(), groups: marker.NewGroupMarker(), recorder: eventrecorder.NopRecorder(), stop: make(chan struct{}), dirty: make(chan struct{}, 1)}
 	if err := a.open(); err != nil {
 		return nil, err
 	}
@@ -108,7 +113,10 @@ func StartAlertmanager(cfg AlertmanagerConfig) (*Alertmanager, error) {
 // open makes the parts that outlive a reload.
 func (a *Alertmanager) open() error {
 	cfg, flags := a.cfg, featurecontrol.NoopFlags{}
-	var err error
+	err := a.joinCluster()
+	if err != nil {
+		return err
+	}
 	logFile, silenceFile := filepath.Join(cfg.Dir, "nflog"), filepath.Join(cfg.Dir, "silences")
 	a.notifications, err = nflog.New(nflog.Options{
 		SnapshotFile: logFile, Retention: keepNotifications, Logger: cfg.Logger.With("component", "nflog"), Metrics: cfg.Registerer,
@@ -130,7 +138,12 @@ func (a *Alertmanager) open() error {
 	}
 	a.pipelines = notify.NewPipelineBuilder(cfg.Registerer, flags, a.recorder)
 	a.metrics = dispatch.NewDispatcherMetrics(false, cfg.Registerer, flags)
+	var peer cluster.ClusterPeer // an interface of a nil *Peer is not nil
+	if a.peer != nil {
+		peer = a.peer
+	}
 	a.api, err = api.New(api.Options{
+		Peer:   peer,
 		Alerts: a.alerts, Silences: a.silences, GroupMutedFunc: a.groups.Muted, Logger: cfg.Logger.With("component", "alerts api"),
 		Registry: cfg.Registerer, RequestDuration: requestDuration(cfg.Registerer), GroupFunc: a.groupsNow,
 	})
@@ -139,6 +152,7 @@ func (a *Alertmanager) open() error {
 		return fmt.Errorf("make API of alerts: %w", err)
 	}
 	a.handler = a.api.Register(route.New(), cfg.Prefix)
+	a.share()
 	a.running.Go(func() { a.notifications.Maintenance(maintenance, logFile, a.stop, nil) })
 	a.running.Go(func() { a.silences.Maintenance(maintenance, silenceFile, a.stop, nil) })
 	return nil
@@ -180,13 +194,17 @@ func (a *Alertmanager) Reload() error {
 		old.Stop()
 	}
 	inhibitor := inhibit.NewInhibitor(a.alerts, conf.InhibitRules, a.cfg.Logger, a.recorder)
-	pipeline := a.pipelines.New(next.receivers, func() time.Duration { return 0 }, inhibitor, a.silencer, next.intervals, a.groups, a.notifications, nil)
+	var peer notify.Peer
+	if a.peer != nil {
+		peer = a.peer
+	}
+	pipeline := a.pipelines.New(next.receivers, a.wait, inhibitor, a.silencer, next.intervals, a.groups, a.notifications, peer)
 	a.api.Update(conf, func(ctx context.Context, ls model.LabelSet) {
 		a.inhibitor.Load().Mutes(ctx, ls)
 		a.silencer.Mutes(ctx, ls)
 	})
 	dispatcher := dispatch.NewDispatcher(a.alerts, next.routes, pipeline, a.groups,
-		func(d time.Duration) time.Duration { return max(d, notify.MinTimeout) },
+		func(d time.Duration) time.Duration { return max(d, notify.MinTimeout) + a.wait() },
 		dispatchGC, nil, a.cfg.Logger, a.recorder, a.metrics, next.template)
 	a.running.Go(inhibitor.Run)
 	inhibitor.WaitForLoading()
@@ -284,6 +302,7 @@ func (a *Alertmanager) Stop() {
 		d.Stop()
 	}
 	close(a.stop)
+	a.leaveCluster()
 	a.running.Wait()
 	a.alerts.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/rules"
@@ -16,39 +17,88 @@ type Example struct {
 	Agent, Error string
 }
 
-// Find returns at most limit tasks of a team, newest first: failed ones or running ones, as the shipped rules' annotation
-// query says.
-type Find func(ctx context.Context, project, team, query string, limit int) ([]Example, error)
+// Filter says which tasks an alert is about; empty parts are any.
+type Filter struct {
+	Project, Team, Agent, Model, Type string
+	// Status is failed or running, as the shipped rules' annotation query says, "" for any.
+	Status string
+	// Since bounds their start.
+	Since time.Time
+}
+
+// Find returns at most limit tasks, newest first.
+type Find func(ctx context.Context, f Filter, limit int) ([]Example, error)
+
+// span is how far before an alert fired its tasks may have begun.
+const span = 24 * time.Hour
+
+// filterOf reads an alert's labels; ok is false for one that is about no team.
+func filterOf(a *rules.Alert) (f Filter, ok bool) {
+	l := func(names ...string) string {
+		for _, name := range names {
+			if v := a.Labels.Get(name); v != "" && v != "*" {
+				return v
+			}
+		}
+		return ""
+	}
+	f = Filter{
+		Project: l("project"), Team: l("team"), Agent: l("agent", "to_agent"), Model: l("model"), Type: l("task_type"),
+		Status: a.Annotations.Get("query"), Since: a.FiredAt.Add(-span).UTC().Truncate(time.Minute),
+	}
+	return f, f.Project != ""
+}
+
+// link is the list of these tasks.
+func (f Filter) link(external *url.URL) string {
+	list := external.JoinPath("api/mindscope/v1/tasks")
+	q := url.Values{}
+	for key, value := range map[string]string{"team": f.Team, "agent": f.Agent, "model": f.Model, "type": f.Type, "since": f.Since.Format(time.RFC3339)} {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	if f.Project != "default" {
+		q.Set("project", f.Project)
+	}
+	switch f.Status {
+	case "failed":
+		q.Set("failed", "true")
+	case "running":
+		q.Set("status", "running")
+	}
+	list.RawQuery = q.Encode()
+	return list.String()
+}
 
 // examples is how many tasks a notification names.
 const examples = 3
 
 // Explain adds to alerts that fire what their reader asks first: the ids of three tasks, the cause of the newest, and a
-// link to the list of tasks. Alerts without the annotation query, and what find can't answer, stay as they are; the
-// error tells of the latter.
+// link to the list of tasks, filtered by the alert's labels. Alerts that are about no project's tasks, and what find can't
+// answer, stay as they are; the error tells of the latter.
 func Explain(ctx context.Context, alerts []*rules.Alert, external *url.URL, find Find) ([]*rules.Alert, error) {
 	out := make([]*rules.Alert, len(alerts))
 	var failed error
 	for i, a := range alerts {
 		out[i] = a
-		query := a.Annotations.Get("query")
-		if query == "" || !a.ResolvedAt.IsZero() {
+		filter, ok := filterOf(a)
+		if !ok || !a.ResolvedAt.IsZero() {
 			continue
 		}
-		project, team := a.Labels.Get("project"), a.Labels.Get("team")
-		found, err := find(ctx, project, team, query, examples)
+		found, err := find(ctx, filter, examples)
 		if err != nil {
 			failed = err
 			continue
 		}
 		explained := *a
-		explained.Annotations = annotate(a.Annotations, external, team, query, found)
+		explained.Annotations = annotate(a.Annotations, external, filter, found)
 		out[i] = &explained
 	}
 	return out, failed
 }
 
-func annotate(to labels.Labels, external *url.URL, team, query string, found []Example) labels.Labels {
+func annotate(to labels.Labels, external *url.URL, f Filter, found []Example) labels.Labels {
 	b := labels.NewBuilder(to)
 	b.Del("query")
 	ids := make([]string, len(found))
@@ -70,13 +120,7 @@ func annotate(to labels.Labels, external *url.URL, team, query string, found []E
 		break
 	}
 	if external != nil {
-		list := external.JoinPath("api/mindscope/v1/tasks")
-		q := url.Values{"team": {team}}
-		if query == "failed" {
-			q.Set("failed", "true")
-		}
-		list.RawQuery = q.Encode()
-		b.Set("link", list.String())
+		b.Set("link", f.link(external))
 	}
 	return b.Labels()
 }

@@ -99,8 +99,15 @@ func TestFailingTasksReachTheWebhook(t *testing.T) {
 	a := h.next(t, "TaskFailureRate", "firing")
 	if a.Labels["team"] != "press" || a.Labels["project"] != "default" || a.Annotations["summary"] == "" || a.Annotations["runbook_url"] == "" ||
 		strings.Count(a.Annotations["tasks"], "task-") != 3 || a.Annotations["cause"] != "the model timed out" ||
-		a.Annotations["link"] != "http://mindscope.example/api/mindscope/v1/tasks?failed=true&team=press" {
+		!strings.HasPrefix(a.Annotations["link"], "http://mindscope.example/api/mindscope/v1/tasks?failed=true&since=") || !strings.HasSuffix(a.Annotations["link"], "&team=press") {
 		t.Errorf("got %+v", a)
+	}
+	// The link leads to what fired.
+	var list struct {
+		Tasks []struct{ ID, Status string } `json:"tasks"`
+	}
+	if err := s.Get(strings.TrimPrefix(a.Annotations["link"], "http://mindscope.example"), &list); err != nil || len(list.Tasks) != 5 || list.Tasks[0].Status != "failed" {
+		t.Errorf("the link gives %+v, %v", list, err)
 	}
 	var answer struct {
 		Data struct {
