@@ -16,8 +16,8 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: build ## start the server and a team of agents, and show the history of two of their tasks
-	@cd examples && $(GO) run ./demo --mindscope ../bin/mindscope
+demo: build ## start the server and a team of agents, and show two of their tasks; BUS=amqp: as processes over RabbitMQ
+	@cd examples && $(GO) run ./demo --mindscope ../bin/mindscope --bus $(or $(BUS),memory)
 
 .PHONY: build
 build: ## build bin/mindscope

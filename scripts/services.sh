@@ -241,7 +241,7 @@ watch() {
   alive "$dir/watcher" && return 0
   remember "$dir/owner" "$owner"
   (
-    exec setsid bash -c 'while [ -d "$1" ] && "$0" owned "$1"; do sleep 1; done; [ ! -d "$1" ] || "$0" kill "$1"' "$script" "$dir"
+    exec setsid bash -c 'while "$0" owned "$1"; do sleep 1; done; [ ! -s "$1/owner" ] || "$0" kill "$1"' "$script" "$dir"
   ) </dev/null >/dev/null 2>&1 9>&- &
   remember "$dir/watcher" $!
 }
@@ -269,7 +269,7 @@ command=$1
 shift
 dir=""
 if [ "$command" = owned ]; then
-  [ -d "$1" ] && alive "$1/owner"
+  alive "$1/owner"
   exit
 fi
 if [ "$command" != install ]; then

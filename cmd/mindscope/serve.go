@@ -38,6 +38,7 @@ type serveCmd struct {
 	Prices           *string `help:"YAML file with prices of your own, which go before the built-in ones; read again when it changes and on SIGHUP." placeholder:"FILE"`
 	Capture          *string `help:"What content (prompts, answers, arguments of tools) is kept: all, metadata or failed-only; all." placeholder:"POLICY"`
 	RedactGroups     *string `name:"redact.groups" help:"Personal data to remove before storage: email, card, phone, passport, snils, inn." placeholder:"LIST"`
+	MindBusURL       *string `name:"mindbus.url" help:"The team's message bus to read along on (docs/mindbus.md)." placeholder:"amqp://…"`
 	LogLevel         *string `name:"log.level" help:"debug, info, warn or error; info." placeholder:"LEVEL"`
 	LogFormat        *string `name:"log.format" help:"text or json; text." placeholder:"FORMAT"`
 }
@@ -71,7 +72,8 @@ func (c *serveCmd) flags() map[string]string {
 		"metrics.retention": c.MetricsRetention, "metrics.max_mib": c.MetricsMaxMiB, "metrics.prometheus_file": c.PrometheusFile,
 		"alertmanager.file": c.AlertmanagerFile, "web.external_url": c.ExternalURL,
 		"prices": c.Prices, "capture": c.Capture, "redact.groups": c.RedactGroups,
-		"log.level": c.LogLevel, "log.format": c.LogFormat,
+		"mindbus.url": c.MindBusURL,
+		"log.level":   c.LogLevel, "log.format": c.LogFormat,
 	} {
 		if value != nil {
 			given[key] = *value

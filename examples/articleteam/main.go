@@ -2,8 +2,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -19,13 +21,27 @@ import (
 	"github.com/mindscope/mindscope/sdk/telemetry"
 )
 
+// options are the program's flags.
+type options struct {
+	tasks                    int
+	dir, agent, bus, records string
+	latency, callTimeout     time.Duration
+	forgetful                bool
+}
+
 func main() {
-	tasks := flag.Int("tasks", 20, "how many articles to write")
-	dir := flag.String("dir", "articleteam-data", "folder for records, artifacts, log, the dump of the bus and the summary")
-	latency := flag.Duration("latency", 250*time.Millisecond, "time the scripted model takes for an answer")
+	var o options
+	flag.IntVar(&o.tasks, "tasks", 20, "how many articles to write")
+	flag.StringVar(&o.dir, "dir", "articleteam-data", "folder for records, artifacts, log, the dump of the bus and the summary")
+	flag.DurationVar(&o.latency, "latency", 250*time.Millisecond, "time the scripted model takes for an answer")
+	flag.DurationVar(&o.callTimeout, "call-timeout", 0, "how long a call of the model may take; by default eight times the latency, at least 1s")
+	flag.StringVar(&o.bus, "bus", "", "URL of RabbitMQ (amqp://…) for agents in processes of their own; empty for one process")
+	flag.StringVar(&o.records, "records", "", "URL of PostgreSQL (postgres://…) for the records; empty for SQLite in the folder")
+	flag.StringVar(&o.agent, "agent", "", "with --bus: the one agent of this process (orchestrator, writer, critic, editor, archivist)")
+	flag.BoolVar(&o.forgetful, "drop-context", false, "let the agents of this process drop task and trace, as careless code does")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *tasks, *dir, *latency)
+	err := run(ctx, o)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "articleteam:", err)
@@ -33,8 +49,11 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, tasks int, dir string, latency time.Duration) (err error) {
-	shutdown, err := telemetry.Setup(ctx, telemetry.WithServiceName("articleteam"), telemetry.WithTeam("newsroom"))
+func run(ctx context.Context, o options) (err error) {
+	if (o.bus == "") != (o.agent == "") {
+		return errors.New("--bus and --agent belong together: an agent in a process of its own needs a broker")
+	}
+	shutdown, err := telemetry.Setup(ctx, telemetry.WithServiceName(cmp.Or(o.agent, "articleteam")), telemetry.WithTeam("newsroom"))
 	if err != nil {
 		return err
 	}
@@ -46,13 +65,14 @@ func run(ctx context.Context, tasks int, dir string, latency time.Duration) (err
 	base := os.Getenv("OPENAI_BASE_URL")
 	if base == "" {
 		var stopModel func()
-		if base, stopModel, err = startModel(latency); err != nil {
+		if base, stopModel, err = startModel(o.latency); err != nil {
 			return err
 		}
 		defer stopModel()
 	}
 	crew, err := team.New(ctx, team.Config{
-		Dir: dir, BaseURL: base, APIKey: os.Getenv("OPENAI_API_KEY"), CallTimeout: max(8*latency, time.Second),
+		Dir: o.dir, BaseURL: base, APIKey: os.Getenv("OPENAI_API_KEY"), CallTimeout: cmp.Or(o.callTimeout, max(8*o.latency, time.Second)),
+		Process: o.agent, Agents: o.agents(), Bus: o.bus, Database: o.records, Forgetful: o.forgetful,
 	})
 	if err != nil {
 		return err
@@ -62,8 +82,29 @@ func run(ctx context.Context, tasks int, dir string, latency time.Duration) (err
 			err = e
 		}
 	}()
+	if o.agent != "" && o.agent != "orchestrator" {
+		fmt.Println(o.agent, "is ready")
+		<-ctx.Done()
+		return nil
+	}
+	return work(ctx, crew, o)
+}
+
+// agents are those of this process; nil are those of a team in one process.
+func (o options) agents() []string {
+	switch o.agent {
+	case "":
+		return nil
+	case "orchestrator":
+		return []string{}
+	}
+	return []string{o.agent}
+}
+
+// work gives the articles to the team, one after the other.
+func work(ctx context.Context, crew *team.Team, o options) error {
 	var outcomes []team.Outcome
-	for i := range tasks {
+	for i := range o.tasks {
 		if ctx.Err() != nil {
 			break
 		}
@@ -74,9 +115,9 @@ func run(ctx context.Context, tasks int, dir string, latency time.Duration) (err
 		if err != nil {
 			sign, text = "✕", err.Error()
 		}
-		fmt.Printf("[%2d/%d] %s %s  %s · %s\n", i+1, tasks, sign, id, topic, text)
+		fmt.Printf("[%2d/%d] %s %s  %s · %s\n", i+1, o.tasks, sign, id, topic, text)
 	}
-	return writeSummary(filepath.Join(dir, team.SummaryFile), outcomes)
+	return writeSummary(filepath.Join(o.dir, team.SummaryFile), outcomes)
 }
 
 func writeSummary(path string, outcomes []team.Outcome) error {

@@ -20,9 +20,9 @@ import (
 
 // options are the program's flags.
 type options struct {
-	binary, dir, picture string
-	tasks                int
-	latency              time.Duration
+	binary, dir, picture, bus string
+	tasks                     int
+	latency                   time.Duration
 }
 
 func main() {
@@ -31,6 +31,7 @@ func main() {
 	flag.IntVar(&o.tasks, "tasks", 20, "how many articles the team writes")
 	flag.StringVar(&o.dir, "dir", "", "folder for everything; a new one in the system's temporary folder by default")
 	flag.DurationVar(&o.latency, "latency", 250*time.Millisecond, "time the scripted model takes for an answer")
+	flag.StringVar(&o.bus, "bus", "memory", "memory: one process; amqp: each agent in its own, over RabbitMQ and with records in PostgreSQL")
 	flag.StringVar(&o.picture, "picture", "", "SVG file for a picture of what is shown")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -52,12 +53,23 @@ func run(ctx context.Context, o options) (err error) {
 			defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
 		}
 	}
-	s, err := start(ctx, o.binary, o.dir)
+	var extra *services
+	switch o.bus {
+	case "memory":
+	case "amqp":
+		if extra, err = startServices(ctx, o.dir); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, extra.stop()) }()
+	default:
+		return fmt.Errorf("the bus is memory or amqp, not %q", o.bus)
+	}
+	s, err := start(ctx, o.binary, o.dir, extra.flags()...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	if err := work(ctx, s, o); err != nil || ctx.Err() != nil {
+	if err := work(ctx, s, o, extra); err != nil || ctx.Err() != nil {
 		return err
 	}
 	if once {
@@ -85,8 +97,8 @@ The server runs until Ctrl-C.
 `
 
 // work lets the team work and shows two of its tasks. To be interrupted is no error.
-func work(ctx context.Context, s *server, o options) error {
-	if err := team(ctx, s, o); err != nil || ctx.Err() != nil {
+func work(ctx context.Context, s *server, o options, extra *services) error {
+	if err := runTeam(ctx, s, o, extra); err != nil || ctx.Err() != nil {
 		return ignoreEnd(ctx, err)
 	}
 	var shown bytes.Buffer
@@ -109,9 +121,9 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// team runs the articleteam as the program of its own that it is.
-func team(ctx context.Context, s *server, o options) error {
-	fmt.Printf("\nA team of four agents writes %d articles. Some of them fail.\n\n", o.tasks)
+// runTeam runs the articleteam as the program of its own that it is, or as one for each agent.
+func runTeam(ctx context.Context, s *server, o options, extra *services) error {
+	fmt.Printf("\nA team of agents writes %d articles. Some of them fail.\n\n", o.tasks)
 	program := filepath.Join(o.dir, "articleteam")
 	defer func() { _ = os.Remove(program) }() // it is in the folder of the demo, if anything is left
 	build := exec.CommandContext(ctx, "go", "build", "-o", program, "./articleteam")
@@ -119,12 +131,14 @@ func team(ctx context.Context, s *server, o options) error {
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build the team: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, program,
-		"--dir", filepath.Join(o.dir, "team"), "--tasks", fmt.Sprint(o.tasks), "--latency", o.latency.String())
-	cmd.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+s.grpc, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
+	args := []string{"--dir", filepath.Join(o.dir, "team"), "--tasks", fmt.Sprint(o.tasks), "--latency", o.latency.String()}
+	env := append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+s.grpc, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc")
+	if extra != nil {
+		return processes(ctx, program, args, env, extra)
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, os.Stdout, os.Stderr
+	endsWell(cmd)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("run the team: %w", err)
 	}

@@ -22,7 +22,7 @@ type server struct {
 	done       chan error
 }
 
-func start(ctx context.Context, binary, dir string) (*server, error) {
+func start(ctx context.Context, binary, dir string, flags ...string) (*server, error) {
 	addrs := make([]string, 3)
 	for i, usual := range []int{9090, 4317, 4318} {
 		addr, err := freeAddr(ctx, usual)
@@ -32,8 +32,9 @@ func start(ctx context.Context, binary, dir string) (*server, error) {
 		addrs[i] = addr
 	}
 	s := &server{http: addrs[0], grpc: addrs[1], done: make(chan error, 1)}
-	s.cmd = exec.Command(binary, "serve", "--data", filepath.Join(dir, "data"),
-		"--listen", addrs[0], "--otlp.grpc", addrs[1], "--otlp.http", addrs[2])
+	s.cmd = exec.Command(binary, append([]string{
+		"serve", "--data", filepath.Join(dir, "data"), "--listen", addrs[0], "--otlp.grpc", addrs[1], "--otlp.http", addrs[2],
+	}, flags...)...)
 	s.cmd.Stdout, s.cmd.Stderr = os.Stdout, os.Stderr
 	// Ctrl-C reaches the whole process group; the server is told to stop by us, when the team is done.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

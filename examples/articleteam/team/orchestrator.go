@@ -54,6 +54,9 @@ func (t *Team) Do(ctx context.Context, id, topic string) (out Outcome, err error
 		return out, err
 	}
 	task.Quality(out.Quality)
+	if err := t.announce(ctx, topic); err != nil {
+		return out, err
+	}
 	t.log.InfoContext(ctx, "task completed", "quality", out.Quality)
 	return out, nil
 }

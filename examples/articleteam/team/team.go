@@ -1,6 +1,8 @@
 // Package team is the demo team: an orchestrator that gives an article to a writer, has a critic judge it, sends it back
 // until the score passes and lets an editor finish it. The agents speak over MindBus, ask a model over HTTP, keep
 // records in SQLite, store artifacts in a folder and log with slog: the five hops of a task's id.
+//
+// They work in one process, or each in one of its own over RabbitMQ and with records in PostgreSQL.
 package team
 
 import (
@@ -13,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"gocloud.dev/blob"
@@ -39,6 +42,15 @@ const (
 type Config struct {
 	// Dir is the team's folder; it is made when it isn't there.
 	Dir string
+	// Process is the name of one of several processes of the team, for its files; empty when there is one process only.
+	Process string
+	// Agents are those who work in this process; by default the writer, the critic and the editor.
+	Agents []string
+	// Bus is the URL of RabbitMQ; empty lets the agents speak in memory. Database is the URL of PostgreSQL; empty keeps the
+	// records in SQLite.
+	Bus, Database string
+	// Forgetful makes the agents of this process drop task and trace of what they work on, as careless code does.
+	Forgetful bool
 	// BaseURL is the model's server, up to and with /v1. APIKey may be empty for a scripted one.
 	BaseURL, APIKey string
 	// CallTimeout bounds one call of the model, retries included.
@@ -48,7 +60,7 @@ type Config struct {
 // Team is the four agents at work. Make it with New, end it with Close.
 type Team struct {
 	cfg       Config
-	transport *mindbus.Memory
+	transport mindbus.Transport
 	bus       *mindbus.Bus
 	dump      *os.File
 	db        *sql.DB
@@ -75,19 +87,15 @@ func New(ctx context.Context, cfg Config) (t *Team, err error) {
 	if err := os.MkdirAll(artifacts, 0o755); err != nil {
 		return nil, fmt.Errorf("make the team's folder: %w", err)
 	}
-	if t.logFile, err = os.Create(filepath.Join(cfg.Dir, LogFile)); err != nil {
+	if t.logFile, err = os.Create(filepath.Join(cfg.Dir, cfg.fileName(LogFile))); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	t.log = slog.New(tasklog.NewHandler(slog.NewJSONHandler(t.logFile, nil)))
-	if t.dump, err = os.Create(filepath.Join(cfg.Dir, BusFile)); err != nil {
+	if t.dump, err = os.Create(filepath.Join(cfg.Dir, cfg.fileName(BusFile))); err != nil {
 		return nil, fmt.Errorf("open dump of the bus: %w", err)
 	}
-	if t.db, err = records.Open("sqlite", "file:"+filepath.Join(cfg.Dir, RecordsFile)+"?_pragma=busy_timeout(5000)"); err != nil {
+	if err = t.openRecords(ctx); err != nil {
 		return nil, err
-	}
-	t.db.SetMaxOpenConns(1)
-	if _, err = t.db.ExecContext(ctx, schema); err != nil {
-		return nil, fmt.Errorf("make tables: %w", err)
 	}
 	if t.bucket, err = fileblob.OpenBucket(artifacts, nil); err != nil {
 		return nil, fmt.Errorf("open artifacts: %w", err)
@@ -95,16 +103,16 @@ func New(ctx context.Context, cfg Config) (t *Team, err error) {
 	t.artifacts = artifact.New(t.bucket, "file://"+artifacts)
 	t.llm = openai.NewClient(option.WithBaseURL(cfg.BaseURL), option.WithAPIKey(cfg.APIKey), option.WithMaxRetries(2),
 		option.WithHTTPClient(&http.Client{Transport: sdk.LLMTransport(nil)}))
-	t.transport = mindbus.NewMemory()
+	if t.transport, err = cfg.openTransport(ctx); err != nil {
+		return nil, err
+	}
 	if t.bus, err = mindbus.New(dumping{t.transport, t.dump}, mindbus.Config{}); err != nil {
 		return nil, err
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	t.stop = stop
-	for name, handle := range map[string]mindbus.Handler{"writer": t.writer, "critic": t.critic, "editor": t.editor} {
-		if err := t.bus.Handle(work, name, handle, mindbus.WithConcurrency(4)); err != nil {
-			return nil, err
-		}
+	if err = t.startAgents(work); err != nil {
+		return nil, err
 	}
 	return t, nil
 }
@@ -143,8 +151,11 @@ func (t *Team) Close(ctx context.Context) error {
 // record writes a step of the task into the database.
 func (t *Team) record(ctx context.Context, agent, step string) error {
 	task, trace := records.IDs(ctx)
-	_, err := t.db.ExecContext(ctx,
-		`INSERT INTO task_steps (id, task_id, trace_id, agent, step, made) VALUES (?, ?, ?, ?, ?, ?)`,
+	insert := `INSERT INTO task_steps (id, task_id, trace_id, agent, step, made) VALUES (?, ?, ?, ?, ?, ?)`
+	if t.cfg.Database != "" {
+		insert = `INSERT INTO task_steps (id, task_id, trace_id, agent, step, made) VALUES ($1, $2, $3, $4, $5, $6)`
+	}
+	_, err := t.db.ExecContext(ctx, insert,
 		mindbus.NewID(), task, trace, agent, step, time.Now().UTC().Format(time.RFC3339Nano))
 	if err != nil {
 		return fmt.Errorf("record step: %w", err)
