@@ -66,8 +66,8 @@ dashboards: ## write deploy/grafana and deploy/prometheus from the program's own
 	@$(GO) run ./deploy
 
 # Each bench-NAME writes bench/NAME.json; bench/NAME.yaml says what the figures mean and must reach.
-.PHONY: bench bench-server bench-sdk bench-store bench-enrich bench-grafana
-bench: bench-server bench-sdk bench-store bench-enrich bench-grafana ## measure, and write docs/performance.md (SIZE=small for a quick look)
+.PHONY: bench bench-server bench-sdk bench-store bench-enrich bench-grafana bench-dashboards
+bench: bench-server bench-sdk bench-store bench-enrich bench-grafana bench-dashboards ## measure, and write docs/performance.md (SIZE=small for a quick look)
 	@$(GO) run ./test/benchreport doc
 	@cat docs/performance.md
 bench-server: build
@@ -82,6 +82,10 @@ bench-store:
 bench-grafana:
 	CGO_ENABLED=0 $(GO) build -o bin/bench-grafana ./test/bench/grafana
 	bin/bench-grafana -size $(or $(SIZE),full) -out bench/grafana.json
+
+bench-dashboards: build
+	$(GO) build -o bin/bench-dashboards ./test/bench/dashboards
+	bin/bench-dashboards -days $(if $(filter small,$(SIZE)),8,30) -out bench/dashboards.json
 
 .PHONY: prices
 prices: ## take the newest prices of models from the npm registry (PRICES_VERSION=x.y.z for another version)

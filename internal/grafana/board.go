@@ -89,7 +89,7 @@ type query struct {
 func (b board) render(mindscope string) ([]byte, error) {
 	d := dashboard{
 		UID: b.uid, Title: b.title, Description: b.text, Tags: append([]string{"mindscope"}, b.tags...),
-		Timezone: "browser", GraphTooltip: 1, Time: timeRange{"now-6h", "now"}, Refresh: "30s", SchemaVersion: schemaVersion,
+		Timezone: "browser", GraphTooltip: 1, Time: timeRange{"now-1h", "now"}, Refresh: "30s", SchemaVersion: schemaVersion,
 		Templating: templating{b.variables(mindscope)}, Annotations: annotations{[]annotation{b.alerts()}},
 		Links: []headerLink{
 			{Title: "MindScope", Type: "dashboards", Icon: "external link", Tooltip: "The other dashboards", Tags: []string{"mindscope"}, IncludeVars: true, KeepTime: true},
@@ -161,18 +161,15 @@ func (q query) targets(vars []string) []target {
 	if q.buckets {
 		t.Format = "heatmap"
 	}
-	exprs := []string{q.expr}
+	all := []asked{{q.expr, ""}}
 	if q.per != nil {
-		exprs = readings(vars, q.per)
+		all = readings(vars, q.per, q.instant)
 	}
 	var out []target
-	for i, expr := range exprs {
+	for _, a := range all {
 		one := t
-		one.Expr = expr
-		one.Exemplar = new(q.exemplars && i == 0) // no recorded series has any
-		if i > 0 && !q.instant {
-			one.Interval = recordedEvery
-		}
+		one.Expr, one.Interval = a.expr, a.least
+		one.Exemplar = new(q.exemplars && a.least == "") // no recorded series has any
 		out = append(out, one)
 	}
 	return out

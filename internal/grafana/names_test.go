@@ -31,7 +31,12 @@ func known(t *testing.T) map[string][]string {
 		}
 		all[m.Prom+"_bucket"] = append(slices.Clone(all[m.Prom]), "le")
 	}
-	for _, r := range recordings(t) {
+	rules := recordings(t)
+	for _, r := range rules {
+		if of := regexp.MustCompile(`_over_time\((\S+)\[1h\]`).FindStringSubmatch(r.Expr); of != nil {
+			all[r.Record] = all[of[1]]
+			continue
+		}
 		all[r.Record] = aggregated(t, r.Expr)
 	}
 	return all
@@ -92,7 +97,7 @@ func platforms(name string) bool {
 }
 
 // switches are labels that no series has: readings are switched by them (reading.go).
-func switches() []string { return []string{"long", "all_agent", "all_model"} }
+func switches() []string { return []string{"long", "week", "all_agent", "all_model"} }
 
 // TestNamesAreInTheRegistry: every series that a panel, a variable or an annotation asks for is one that the server
 // makes, and so is each label that it filters by, sums by or shows.
@@ -221,24 +226,29 @@ func TestBothReadings(t *testing.T) {
 			continue
 		}
 		for _, p := range b.All() {
-			raw, recorded := 0, 0
+			var found [3]int
 			for _, target := range p.Targets {
-				switch {
-				case target.Datasource.Type != "prometheus":
-				case strings.Contains(target.Expr, `long!~"$long"`):
-					raw++
-				case strings.Contains(target.Expr, `long=~"$long"`):
-					recorded++
-					if !target.Instant && target.Interval != "5m" {
-						t.Errorf("%s: %q asks the recorded series every %q", b.UID, p.Title, target.Interval)
+				if target.Datasource.Type != "prometheus" {
+					continue
+				}
+				has := []bool{
+					strings.Contains(target.Expr, `long!~"$long"`), strings.Contains(target.Expr, `long=~"$long", week!~"$week"`), strings.Contains(target.Expr, `week=~"$week"`),
+				}
+				least := []string{"", "5m", "2h"} // a point for two hours
+				for i, h := range has {
+					if h {
+						found[i]++
 					}
-					for _, name := range regexp.MustCompile(`team[a-z_]*:[a-z_]+:\w+`).FindAllString(target.Expr, -1) {
-						read[name] = true
+					if !target.Instant && h != (target.Interval == least[i]) {
+						t.Errorf("%s: %q asks every %q: %s", b.UID, p.Title, target.Interval, target.Expr)
 					}
 				}
+				for _, name := range regexp.MustCompile(`team[a-z_]*:[a-z_]+:\w+`).FindAllString(target.Expr, -1) {
+					read[name] = true
+				}
 			}
-			if len(p.Targets) > 0 && p.Targets[0].Datasource.Type == "prometheus" && (raw == 0 || recorded == 0) {
-				t.Errorf("%s: %q has %d raw and %d recorded queries", b.UID, p.Title, raw, recorded)
+			if len(p.Targets) > 0 && p.Targets[0].Datasource.Type == "prometheus" && slices.Contains(found[:], 0) {
+				t.Errorf("%s: %q has %v queries of the series, of those recorded every five minutes and every hour", b.UID, p.Title, found)
 			}
 		}
 	}
@@ -253,7 +263,8 @@ func TestBothReadings(t *testing.T) {
 func TestLongRange(t *testing.T) {
 	for _, b := range boards(t) {
 		for _, v := range b.Templating.List {
-			if v.Name == "long" && (!strings.Contains(v.Definition, "vector($__range_s) > 21600") || !strings.Contains(v.Definition, "vector($__range_s) <= 21600") || v.Hide != 2) {
+			seconds, ok := map[string]string{"long": "21600", "week": "604800"}[v.Name]
+			if ok && (!strings.Contains(v.Definition, "vector($__range_s) > "+seconds) || !strings.Contains(v.Definition, "vector($__range_s) <= "+seconds) || v.Hide != 2) {
 				t.Errorf("%s: %+v", b.UID, v)
 			}
 		}

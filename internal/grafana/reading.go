@@ -7,18 +7,27 @@ import (
 	"github.com/mindscope/mindscope/internal/conv"
 )
 
-// LongRange is from how many seconds on panels read what the shipped rules recorded.
-const LongRange = 6 * 60 * 60
+// The time ranges, in seconds, beyond which panels read what the shipped rules recorded every five minutes, and every hour.
+const (
+	longRange = 6 * 60 * 60
+	weekRange = 7 * 24 * 60 * 60
+)
 
-// recordedEvery is the interval of those rules, and the least step of queries that read them.
-const recordedEvery = "5m"
+// The intervals of those rules. They are the least steps of queries that read them as well, but that a point for two hours is
+// enough for a month: each point costs an evaluation of each series.
+const (
+	every5m = "5m"
+	every1h = "1h"
+	step1h  = "2h"
+)
 
 // A reading is one way to read a panel's figures: from the series themselves, or, for long ranges, from what the shipped
-// rules recorded of them. A panel asks both, and one of them is empty: no series has a label `long`, so a matcher on
-// it holds for all series or for none, as the variable $long says. Which of the recorded series are read depends in the
-// same way on whether one agent or model was chosen (guard).
+// rules recorded of them. A panel asks all, and all but one are empty: no series has a label `long` or `week`, so a matcher
+// on it holds for all series or for none, as the variables $long and $week say. Which of the recorded series are read
+// depends in the same way on whether one agent or model was chosen (guard).
 type reading struct {
-	recorded bool
+	// every is the interval of the rules whose series are read, "" for none.
+	every string
 	// detail reads the series that tell all filters apart, not the sums over them.
 	detail bool
 	guard  string
@@ -33,17 +42,17 @@ type reading struct {
 func recordedSets() map[string][][]string {
 	sets := map[string][][]string{
 		conv.PromAITeamTasksTotal:          {{"status"}},
-		conv.PromAITeamLLMCallsTotal:       {{"model", "agent"}},
+		conv.PromAITeamLLMCallsTotal:       {{"model"}, {"model", "agent"}},
 		conv.PromAITeamLLMCostDollarsTotal: {{"model"}},
 		conv.PromAITeamLLMTokensTotal: {
 			{"model", "token_type"},
-			{"agent", "token_type"},
+			{"agent"},
 			{"model", "agent", "token_type"},
 		},
 		conv.PromAITeamLLMErrorsTotal:        {{"model", "error_type"}, {"model", "agent", "error_type"}},
-		conv.PromAITeamAgentCallsTotal:       {{"agent", "status"}},
+		conv.PromAITeamAgentCallsTotal:       {{"status"}, {"agent", "status"}},
 		conv.PromAITeamAgentCostDollarsTotal: {{"agent"}},
-		conv.PromAITeamMessagesTotal:         {{"from_agent", "to_agent", "type"}},
+		conv.PromAITeamMessagesTotal:         {{"from_agent", "to_agent"}, {"to_agent", "type"}},
 		conv.PromAITeamArtifactsTotal:        {{"agent"}},
 		conv.PromAITeamRecordsTotal:          {{"agent"}},
 		conv.PromAITeamHopsMissingTotal:      {{"hop"}},
@@ -72,7 +81,7 @@ func recordedName(series string, labels []string, operation string) string {
 
 // sumRate is a rate a second, summed by some labels (with commas; none: one sum).
 func (r reading) sumRate(by, series string, match ...string) string {
-	if !r.recorded {
+	if r.every == "" {
 		return sum(by, "rate("+series+r.match(series, match)+"[$__rate_interval])")
 	}
 	return sum(by, "avg_over_time("+r.series(by, series, match)+"[$__interval])")
@@ -80,27 +89,27 @@ func (r reading) sumRate(by, series string, match ...string) string {
 
 // sumTotal is an increase over the time range.
 func (r reading) sumTotal(by, series string, match ...string) string {
-	if !r.recorded {
+	if r.every == "" {
 		return sum(by, "increase("+series+r.match(series, match)+"[$__range])")
 	}
-	return sum(by, "sum_over_time("+r.series(by, series, match)+"[$__range])") + " * 300"
+	return sum(by, "sum_over_time("+r.series(by, series, match)+"[$__range])") + map[string]string{every5m: " * 300", every1h: " * 3600"}[r.every]
 }
 
 // p95 is the 95th percentile of a histogram. The recorded one is of five minutes, so over a longer step it is the average of
 // those, and of several teams it is the worst one's.
 func (r reading) p95(by, base string) string {
-	if !r.recorded {
+	if r.every == "" {
 		return "histogram_quantile(0.95, " + r.sumRate(by+", le", base+"_bucket") + ")"
 	}
-	return "max by (" + by + ") (avg_over_time(" + recordedName(base, split(by), "p95_5m") + r.match(base, nil) + "[$__interval]))"
+	return "max by (" + by + ") (avg_over_time(" + recordedName(base, split(by), "p95_"+r.every) + r.match(base, nil) + "[$__interval]))"
 }
 
 // gauge is a sum of gauges; over a longer step the recorded one is the highest.
 func (r reading) gauge(series, aggregate string) string {
-	if !r.recorded {
+	if r.every == "" {
 		return aggregate + "(" + series + r.match(series, nil) + ")"
 	}
-	return aggregate + "(max_over_time(" + recordedName(series, nil, "max5m") + r.match(series, nil) + "[$__interval]))"
+	return aggregate + "(max_over_time(" + recordedName(series, nil, "max"+r.every) + r.match(series, nil) + "[$__interval]))"
 }
 
 // series is the smallest recorded series that has the labels of by and match.
@@ -124,7 +133,7 @@ func (r reading) series(by, series string, match []string) string {
 				r.missing[f.variable] = true
 			}
 		}
-		return recordedName(series, set, "rate5m") + r.matchOf(match, filters, set)
+		return recordedName(series, set, "rate"+r.every) + r.matchOf(match, filters, set)
 	}
 	panic("BUG: no rule records " + series + " by " + strings.Join(need, ", "))
 }
@@ -166,9 +175,12 @@ func (r reading) matchOf(match []string, filters []filter, labels []string) stri
 			all = append(all, f.label+`=~"$`+f.variable+`"`)
 		}
 	}
-	if r.recorded {
-		all = append(all, `long=~"$long"`)
-	} else {
+	switch r.every {
+	case every5m:
+		all = append(all, `long=~"$long"`, `week!~"$week"`)
+	case every1h:
+		all = append(all, `week=~"$week"`)
+	default:
 		all = append(all, `long!~"$long"`)
 	}
 	if r.guard != "" {
@@ -177,24 +189,39 @@ func (r reading) matchOf(match []string, filters []filter, labels []string) stri
 	return "{" + strings.Join(all, ", ") + "}"
 }
 
-// readings returns the expressions of a panel's query, the raw one first.
-func readings(vars []string, expr func(reading) string) []string {
-	out := []string{expr(reading{vars: vars})}
-	sums := reading{recorded: true, vars: vars, missing: map[string]bool{}}
-	first := expr(sums)
-	if len(sums.missing) == 0 {
-		return append(out, first)
-	}
-	for v := range sums.missing {
-		if len(sums.missing) > 1 {
-			panic("BUG: recorded series lack several filters: " + first)
+// asked is a query of a panel: an expression and the least step that it can be asked with.
+type asked struct{ expr, least string }
+
+// readings returns a panel's queries, the one of the series themselves first. Readings that can be asked with the same step
+// are one query, joined by or: those that are switched off select nothing and cost nothing but a request of their own.
+func readings(vars []string, expr func(reading) string, instant bool) []asked {
+	out := []asked{{expr(reading{vars: vars}), ""}}
+	for _, r := range []asked{{every5m, every5m}, {every1h, step1h}} {
+		text := expanded(vars, expr, r.expr)
+		if instant {
+			out[0].expr += " or " + text
+			continue
 		}
-		for _, detail := range []bool{false, true} {
-			op := map[bool]string{false: "=~", true: "!~"}[detail]
-			out = append(out, expr(reading{recorded: true, detail: detail, guard: "all_" + v + op + `"$` + v + `"`, vars: vars, missing: map[string]bool{}}))
-		}
+		out = append(out, asked{text, r.least})
 	}
 	return out
+}
+
+// expanded is a reading of what is recorded in an interval: of the sums, or of what tells all filters apart, where
+// those are two series.
+func expanded(vars []string, expr func(reading) string, every string) string {
+	sums := reading{every: every, vars: vars, missing: map[string]bool{}}
+	text := expr(sums)
+	if len(sums.missing) > 1 {
+		panic("BUG: recorded series lack several filters: " + text)
+	}
+	for v := range sums.missing {
+		detail := sums
+		sums.guard = "all_" + v + `=~"$` + v + `"`
+		detail.detail, detail.guard = true, "all_"+v+`!~"$`+v+`"`
+		text = expr(sums) + " or " + expr(detail)
+	}
+	return text
 }
 
 func sum(by, of string) string {

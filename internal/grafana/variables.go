@@ -41,7 +41,9 @@ func (b board) variables(mindscope string) []variable {
 		}
 	}
 	if b.perTeam {
-		list = append(list, long())
+		list = append(list,
+			longer("long", "`.*` for time ranges of more than six hours, which are read from recorded series, else `.+`.", longRange),
+			longer("week", "`.*` for time ranges of more than a week, which are read from series recorded once an hour, else `.+`.", weekRange))
 	} else {
 		list = append(list, filters("instance", "Server", "mindscope_build_info", "instance", ""))
 	}
@@ -89,19 +91,19 @@ func filters(name, label, series, of, matchers string) variable {
 	}
 }
 
-// long tells whether the time range is a long one. Its value is a regular expression for a label that no series has: `.*`
-// holds for all of them, `.+` for none. Queries of recorded series say =~, those of the series themselves !~.
-func long() variable {
-	return result("long", "`.*` for time ranges that are read from recorded series (more than six hours), else `.+`.", fmt.Sprintf(
-		`label_replace(vector($__range_s) > %[1]d, "long", ".*", "", "") or label_replace(vector($__range_s) <= %[1]d, "long", ".+", "", "")`, LongRange),
-		`/long="([^"]+)"/`, ".+")
+// longer tells whether the time range is longer than some seconds. Its value is a regular expression for a label that no
+// series has: `.*` holds for all of them, `.+` for none. Queries that run beyond say =~, those that run up to it !~.
+func longer(name, text string, seconds int) variable {
+	return result(name, text, fmt.Sprintf(
+		`label_replace(vector($__range_s) > %[1]d, %[2]q, ".*", "", "") or label_replace(vector($__range_s) <= %[1]d, %[2]q, ".+", "", "")`, seconds, name),
+		`/`+name+`="([^"]+)"/`, ".+")
 }
 
 // slow is the 95th percentile of the duration of tasks in the time range, from which the table of slow ones begins.
 func slow(vars []string) variable {
 	bucket := conv.PromAITeamTaskDurationSeconds + "_bucket"
-	both := readings(vars, func(r reading) string { return r.sumTotal("le", bucket) })
-	ask := fmt.Sprintf("round(histogram_quantile(0.95, %s or %s), 0.001) >= 0 or vector(0)", both[0], both[1])
+	all := readings(vars, func(r reading) string { return r.sumTotal("le", bucket) }, true)
+	ask := fmt.Sprintf("round(histogram_quantile(0.95, %s), 0.001) >= 0 or vector(0)", all[0].expr)
 	return result("slow", "The 95th percentile of the duration of tasks, in seconds.", ask, `/\{\} ([0-9.]+) /`, "0")
 }
 

@@ -165,7 +165,7 @@ func (p Panel) AllLinks() ([]Link, error) {
 // View is the time range of a dashboard and the width of its panels.
 type View struct {
 	From, To time.Time
-	// Points is how many points a panel shows at most, 1000 by default.
+	// Points is how many points a panel shows at most: its width in pixels. 1000 by default.
 	Points int
 	// Scrape is the interval that the data source names, 15 s by default.
 	Scrape time.Duration
@@ -173,9 +173,9 @@ type View struct {
 	Values map[string]string
 }
 
-// LongRange is the value of the dashboards' variable $long, by their own rule.
-func (v View) LongRange() string {
-	if v.To.Sub(v.From) > 6*time.Hour {
+// longer is the value of the dashboards' hidden variables that tell whether a time range is longer than d, by their own rule.
+func (v View) longer(d time.Duration) string {
+	if v.To.Sub(v.From) > d {
 		return ".*"
 	}
 	return ".+"
@@ -239,7 +239,7 @@ func (v View) Fill(text, least string) string {
 		"__interval": seconds(step) + "s", "__rate_interval": seconds(max(step+scrape, 4*scrape)) + "s",
 		"__from": strconv.FormatInt(v.From.UnixMilli(), 10), "__to": strconv.FormatInt(v.To.UnixMilli(), 10),
 		"__from:date:iso": v.From.UTC().Format(time.RFC3339Nano), "__to:date:iso": v.To.UTC().Format(time.RFC3339Nano),
-		"long": v.LongRange(),
+		"long": v.longer(6 * time.Hour), "week": v.longer(7 * 24 * time.Hour),
 	}
 	maps.Copy(values, v.Values)
 	return regexp.MustCompile(`\$\{([^}]+)\}|\$([A-Za-z_][A-Za-z0-9_]*)`).ReplaceAllStringFunc(text, func(found string) string {
@@ -262,7 +262,7 @@ func (b Board) Everything() map[string]string {
 	values := map[string]string{}
 	for _, v := range b.Templating.List {
 		switch {
-		case v.Name == "long":
+		case v.Name == "long" || v.Name == "week":
 		case v.AllValue != "":
 			values[v.Name] = v.AllValue
 		case v.Current.Value != nil:
