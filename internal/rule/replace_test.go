@@ -48,8 +48,8 @@ func TestOwnGroupsReplaceShipped(t *testing.T) {
 		}
 	}
 	own := "groups: [{name: mindscope-platform, interval: 1h, rules: [{record: a:b, expr: vector(1)}]}]"
-	replaced := []string{"own mindscope-platform", "shipped mindscope-dashboards", "shipped mindscope-recording", "shipped mindscope-team"}
-	all := []string{"shipped mindscope-dashboards", "shipped mindscope-platform", "shipped mindscope-recording", "shipped mindscope-team"}
+	replaced := []string{"own mindscope-platform", "shipped mindscope-dashboards", "shipped mindscope-dashboards-1h", "shipped mindscope-recording", "shipped mindscope-team"}
+	all := []string{"shipped mindscope-dashboards", "shipped mindscope-dashboards-1h", "shipped mindscope-platform", "shipped mindscope-recording", "shipped mindscope-team"}
 	f("groups: []", false, all...)
 	f(own, false, replaced...)
 	f("groups: [{name: mindscope-team, rules: [{record: a:b, expr: vector(}]}]", true, replaced...) // what was in force stays

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,8 +143,9 @@ func TestPromtool(t *testing.T) {
 	}
 }
 
-// samples writes what the rules read as OpenMetrics text: two hours of every series, up to end, of a fixed seed.
-func samples(end time.Time) []byte {
+// samples writes what the rules read as OpenMetrics text: two hours of every series, up to end, of a fixed seed. recordings are
+// those that other rules read.
+func samples(end time.Time, recordings []string) []byte {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	const every = 15 * time.Second
 	const n = 480
@@ -246,6 +248,9 @@ func samples(end time.Time) []byte {
 		gauge("ai_team_oldest_task_seconds", of, 1000, 2500)
 		gauge("ai_team_budget_used_ratio", of+`,budget="day",period="day"`, 0.4, 1.2)
 	}
+	for _, name := range recordings {
+		gauge(name, `project="default",team="press"`, 0, 10)
+	}
 	for _, outcome := range []string{"accepted", "rejected", "refused"} {
 		counter("mindscope_received_items_total", `signal="traces",transport="grpc",outcome="`+outcome+`"`, 5)
 	}
@@ -271,7 +276,18 @@ func TestDeployedRulesSideBySide(t *testing.T) {
 	config := filepath.Join(dir, "prometheus.yml")
 	end := time.Now().Truncate(15 * time.Second)
 	text, blocks := filepath.Join(t.TempDir(), "samples.txt"), t.TempDir()
-	if err := os.WriteFile(text, samples(end), 0o600); err != nil {
+	_, files := ruleFiles(t, dir)
+	var read []string
+	for _, f := range files {
+		for _, g := range f.Groups {
+			for _, r := range g.Rules {
+				if m := regexp.MustCompile(`^\w+_over_time\((\S+)\[1h\]`).FindStringSubmatch(r.Expr); m != nil && m[1] != "team_model:ai_team_llm_latency_seconds:p95_5m" {
+					read = append(read, m[1])
+				}
+			}
+		}
+	}
+	if err := os.WriteFile(text, samples(end, read), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	promtool(t, Build(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", text, blocks)
@@ -291,7 +307,6 @@ func TestDeployedRulesSideBySide(t *testing.T) {
 	if d := cmp.Diff(groupsOf(t, stock), groupsOf(t, ours)); d != "" {
 		t.Errorf("rules (-stock +ours):\n%s", d)
 	}
-	_, files := ruleFiles(t, dir)
 	form := url.Values{"start": {strconv.FormatInt(end.Add(-90*time.Minute).Unix(), 10)}, "end": {strconv.FormatInt(end.Unix(), 10)}, "step": {"60"}}
 	asked, empty := 0, []string{}
 	var recorded []string
@@ -411,7 +426,7 @@ func TestDeployedFilesInMindScope(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if d := cmp.Diff([]string{"mindscope-dashboards", "mindscope-platform", "mindscope-recording", "mindscope-team"}, names); d != "" {
+	if d := cmp.Diff([]string{"mindscope-dashboards", "mindscope-dashboards-1h", "mindscope-platform", "mindscope-recording", "mindscope-team"}, names); d != "" {
 		t.Errorf("groups (-want +got):\n%s", d)
 	}
 	var pools struct {
