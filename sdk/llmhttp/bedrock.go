@@ -183,8 +183,8 @@ func (i invoke) event(name string, data []byte, a *answer) {
 	invocationMetrics(inner, a)
 }
 
-// invocationMetrics takes the counts that the last chunk of every model carries. They win over the model's own, since they
-// are what is paid for.
+// invocationMetrics takes the counts that the last chunk of every model carries. They win over the model's own: they
+// are those of Bedrock, who sends the bill.
 func invocationMetrics(data []byte, a *answer) {
 	var last struct {
 		Metrics struct {

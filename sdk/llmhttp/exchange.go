@@ -227,7 +227,7 @@ func (x *exchange) read(p []byte, err error) {
 	if x.ended {
 		return
 	}
-	guard(func() {
+	whole := guard(func() {
 		if len(p) > 0 {
 			if x.route.stream && x.status < 300 {
 				x.call.Chunk()
@@ -235,6 +235,9 @@ func (x *exchange) read(p []byte, err error) {
 			x.frames.feed(p)
 		}
 	})
+	if !whole {
+		x.frames = unread{} // whose state is not to be trusted any more
+	}
 	if errors.Is(err, io.EOF) {
 		x.end(nil, false)
 	} else if err != nil {

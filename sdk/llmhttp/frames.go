@@ -16,6 +16,12 @@ type framer interface {
 	end()
 }
 
+// unread reads nothing.
+type unread struct{}
+
+func (unread) feed([]byte) {}
+func (unread) end()        {}
+
 // emit takes an event. The data are the framer's and valid during the call only.
 type emit func(name string, data []byte)
 

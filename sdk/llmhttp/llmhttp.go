@@ -97,12 +97,13 @@ func (w *watch) around(req *http.Request, next func(*http.Request) (*http.Respon
 	return resp, err
 }
 
-// guard keeps a mistake of ours away from the call that is watched.
-func guard(f func()) {
+// guard keeps a mistake of ours away from the call that is watched. It tells whether f came to its end.
+func guard(f func()) (whole bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			otel.Handle(fmt.Errorf("read the call of a model: panic: %v", p))
 		}
 	}()
 	f()
+	return true
 }
