@@ -200,7 +200,7 @@ func (p *parser) piped() (Stage, error) {
 		return nil, err
 	}
 	after := p.peek()
-	if after.kind == tokenOp && filterOps[after.text] && !(bareStages[strings.ToLower(word)] && after.text[0] == '!') {
+	if after.kind == tokenOp && filterOps[after.text] && (after.text[0] != '!' || !bareStages[strings.ToLower(word)]) {
 		p.at-- // a label that may be named like a stage
 		return p.filterStage()
 	}
