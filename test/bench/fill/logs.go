@@ -1,4 +1,3 @@
-// Package fill makes large stores for benchmarks of reading.
 package fill
 
 import (

@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mindscope/mindscope/internal/api/tempo"
@@ -39,45 +40,51 @@ type question struct {
 	check func(body []byte) error
 }
 
+// options say what is measured.
+type options struct {
+	out, dir, only, profile string
+	traces, logs            bool
+	spans                   int // and as many log records
+	size                    string
+}
+
 func main() {
-	out := flag.String("out", "bench/grafana.json", "file of the figures; those of other programs stay")
-	size := flag.String("size", "full", "small or full: 200 000 or 2 million spans")
-	dir := flag.String("dir", "", "folder of the store; it stays, and is used again when it holds one. Without it a temporary one")
-	only := flag.String("only", "", "ask this question only")
-	profile := flag.String("profile", "", "file of a processor profile of the questions")
+	o := options{}
+	flag.StringVar(&o.out, "out", "bench/grafana.json", "file of the figures; those that are not measured stay")
+	flag.StringVar(&o.size, "size", "full", "small or full: 200 000 or 2 million spans and log records")
+	flag.StringVar(&o.dir, "dir", "", "folder of the stores; they stay, and are used again when it holds them. Without it a temporary one")
+	parts := flag.String("parts", "traces,logs", "what to measure")
+	flag.StringVar(&o.only, "only", "", "ask this question only")
+	flag.StringVar(&o.profile, "profile", "", "file of a processor profile of the questions")
 	flag.Parse()
-	if err := run(context.Background(), *out, *size, *dir, *only, *profile); err != nil {
+	o.traces, o.logs = strings.Contains(*parts, "traces"), strings.Contains(*parts, "logs")
+	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-grafana:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, out, size, dir, only, profile string) (err error) {
-	spans, ok := map[string]int{"small": 200_000, "full": 2_000_000}[size]
-	if !ok {
-		return fmt.Errorf("size %q is none of small, full", size)
+func run(ctx context.Context, o options) (err error) {
+	ok := false
+	if o.spans, ok = map[string]int{"small": 200_000, "full": 2_000_000}[o.size]; !ok {
+		return fmt.Errorf("size %q is none of small, full", o.size)
 	}
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "bench-grafana-*"); err != nil {
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "bench-grafana-*"); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
 	}
-	p := fill.Plan{Dir: dir, Spans: spans}
-	if _, err := p.Samples(); err != nil {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-		if err := p.Build(ctx); err != nil {
-			return fmt.Errorf("build store: %w", err)
+	figures := map[string]any{}
+	if text, err := os.ReadFile(o.out); err == nil {
+		if err := json.Unmarshal(text, &figures); err != nil {
+			return fmt.Errorf("read %s: %w", o.out, err)
 		}
 	}
-	figures := map[string]any{
-		"size": size, "spans": spans + fill.WideSpans,
-		"machine": fmt.Sprintf("%s/%s, %d CPU, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
-	}
-	if profile != "" {
-		f, err := os.Create(profile)
+	figures["size"] = o.size
+	figures["machine"] = fmt.Sprintf("%s/%s, %d CPU, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+	if o.profile != "" {
+		f, err := os.Create(o.profile)
 		if err != nil {
 			return err
 		}
@@ -86,17 +93,39 @@ func run(ctx context.Context, out, size, dir, only, profile string) (err error) 
 		}
 		defer pprof.StopCPUProfile()
 	}
-	if err := ask(p, only, figures); err != nil {
-		return err
+	if o.traces {
+		if err := askTraces(ctx, o, figures); err != nil {
+			return err
+		}
+	}
+	if o.logs {
+		if err := askLogs(ctx, filepath.Join(o.dir, "logs"), o.spans, o.only, figures); err != nil {
+			return err
+		}
 	}
 	text, err := json.MarshalIndent(figures, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(o.out), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(out, append(text, '\n'), 0o644)
+	return os.WriteFile(o.out, append(text, '\n'), 0o644)
+}
+
+// askTraces builds the store of spans unless it is there, and asks it.
+func askTraces(ctx context.Context, o options, figures map[string]any) error {
+	p := fill.Plan{Dir: o.dir, Spans: o.spans}
+	if _, err := p.Samples(); err != nil {
+		if err := os.MkdirAll(o.dir, 0o755); err != nil {
+			return err
+		}
+		if err := p.Build(ctx); err != nil {
+			return fmt.Errorf("build store: %w", err)
+		}
+	}
+	figures["spans"] = o.spans + fill.WideSpans
+	return ask(p, o.only, figures)
 }
 
 // ask opens the store and notes how long each question took.
@@ -119,7 +148,12 @@ func ask(p fill.Plan, only string, figures map[string]any) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, q := range slices.Concat(traceQuestions(built, samples)) {
+	return measure(mux, traceQuestions(built, samples), only, figures)
+}
+
+// measure asks each question several times and notes how long it took.
+func measure(api http.Handler, questions []question, only string, figures map[string]any) error {
+	for _, q := range questions {
 		if only != "" && q.name != only {
 			continue
 		}
@@ -127,7 +161,7 @@ func ask(p fill.Plan, only string, figures map[string]any) (err error) {
 		for range times {
 			begin := time.Now()
 			w := httptest.NewRecorder()
-			mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, q.target, nil))
+			api.ServeHTTP(w, httptest.NewRequest(http.MethodGet, q.target, nil))
 			took = append(took, time.Since(begin).Seconds()*1000)
 			if w.Code != http.StatusOK {
 				return fmt.Errorf("%s: %d %s", q.name, w.Code, w.Body)
