@@ -1,4 +1,4 @@
-// Package llmclients makes clients of three providers whose calls are reported, each in one line.
+// Package llmclients makes clients of four providers whose calls are reported, each in one line.
 package llmclients
 
 import (
@@ -6,6 +6,8 @@ import (
 
 	"github.com/anthropics/anthropic-sdk-go"
 	anthropicoption "github.com/anthropics/anthropic-sdk-go/option"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"google.golang.org/genai"
@@ -27,4 +29,10 @@ func Anthropic(opts ...anthropicoption.RequestOption) anthropic.Client {
 func Gemini(ctx context.Context, cfg genai.ClientConfig) (*genai.Client, error) {
 	cfg.HTTPClient = llmhttp.Client(nil)
 	return genai.NewClient(ctx, &cfg)
+}
+
+// Bedrock returns a client of Bedrock's models.
+func Bedrock(cfg aws.Config) *bedrockruntime.Client {
+	cfg.HTTPClient = llmhttp.Client(nil)
+	return bedrockruntime.NewFromConfig(cfg)
 }

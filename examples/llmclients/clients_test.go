@@ -13,6 +13,9 @@ import (
 
 	"github.com/anthropics/anthropic-sdk-go"
 	anthropicoption "github.com/anthropics/anthropic-sdk-go/option"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime/types"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
@@ -223,4 +226,71 @@ func TestGemini(t *testing.T) {
 		check(t, spans[i], "generate_content gemini-2.0-flash", u, []string{"tool_use_prompt"}, []string{"reasoning"})
 	}
 	check(t, spans[2], "generate_content gemini-2.5-flash", streamUsage[0], []string{"tool_use_prompt"}, []string{"reasoning"})
+}
+
+func TestBedrock(t *testing.T) {
+	ctx, rec := begin(t)
+	whole, wholeUsage := sample(t, "bedrock/js--should-handle-meta-llama-models.json")
+	stream, streamUsage := sample(t, "bedrock/bedrock--TestConverseStream.test_invoke_tool_message.yaml")
+	invoke, invokeUsage := sample(t, "bedrock/js--should-handle-streaming-responses-with-tool-calls.json")
+	busy := llmhttptest.Exchange{
+		Status: http.StatusTooManyRequests, Response: []byte(`{"message":"Too many requests"}`),
+		Header: http.Header{"X-Amzn-Errortype": {"ThrottlingException"}, "Content-Type": {"application/json"}},
+	}
+	player, url := llmhttptest.Serve(t, busy, whole[0], stream[0], invoke[0])
+	client := Bedrock(aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String(url), RetryMaxAttempts: 2,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "key", SecretAccessKey: "secret"}, nil
+		}),
+	})
+	message := types.Message{Role: types.ConversationRoleUser, Content: []types.ContentBlock{&types.ContentBlockMemberText{Value: "Hi"}}}
+	answer, err := client.Converse(ctx, &bedrockruntime.ConverseInput{
+		ModelId: aws.String("meta.llama3-8b-instruct-v1:0"), Messages: []types.Message{message},
+	})
+	if err != nil || *answer.Usage.TotalTokens != 123 {
+		t.Fatalf("converse: %+v, %v", answer, err)
+	}
+	events, err := client.ConverseStream(ctx, &bedrockruntime.ConverseStreamInput{
+		ModelId: aws.String("anthropic.claude-3-haiku-20240307-v1:0"), Messages: []types.Message{message},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for range events.GetStream().Events() {
+		n++
+	}
+	if err := events.GetStream().Close(); err != nil || n != 9 {
+		t.Errorf("%d events, %v; want 9", n, err)
+	}
+	chunks, err := client.InvokeModelWithResponseStream(ctx, &bedrockruntime.InvokeModelWithResponseStreamInput{
+		ModelId: aws.String("anthropic.claude-3-sonnet-20240229-v1:0"), Body: []byte(`{"messages":[{"role":"user","content":"Hi"}]}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range chunks.GetStream().Events() {
+		n++
+	}
+	if err := chunks.GetStream().Close(); err != nil || n != 9+27 {
+		t.Errorf("%d chunks, %v; want 27", n-9, err)
+	}
+	checkHeaders(t, player)
+	spans := rec.Spans()
+	if len(spans) != 4 {
+		t.Fatalf("%d spans, want one an attempt, 4", len(spans))
+	}
+	if got := sdktest.Attr(spans[0], conv.ErrorType).AsString(); got != "ThrottlingException" {
+		t.Errorf("the refused attempt has error.type %s", got)
+	}
+	if got := sdktest.Attr(spans[1], conv.HTTPRequestResendCount).AsInt64(); got != 1 {
+		t.Errorf("the second attempt says it was sent %d times before", got)
+	}
+	check(t, spans[1], "chat meta.llama3-8b-instruct-v1:0", wholeUsage[0], nil, nil)
+	check(t, spans[2], "chat anthropic.claude-3-haiku-20240307-v1:0", streamUsage[0], nil, nil)
+	check(t, spans[3], "chat anthropic.claude-3-sonnet-20240229-v1:0", invokeUsage[0], nil, nil)
+	if in := sdktest.Attr(spans[1], conv.GenAIInputMessages).AsString(); !strings.Contains(in, `"Hi"`) {
+		t.Errorf("captured %s", in)
+	}
 }
