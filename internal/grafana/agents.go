@@ -55,9 +55,9 @@ func agentPerformance() board {
 				{
 					title: "Average duration", kind: "timeseries", unit: "s", width: 8, height: 8,
 					text: "Mean time that an agent works on one call.",
-					queries: []query{{source: metrics, legend: "{{agent}}", exemplars: true, per: func(r reading) string {
+					queries: []query{{source: metrics, legend: "{{agent}}", per: func(r reading) string {
 						return r.sumRate("agent", duration+"_sum") + " / " + r.sumRate("agent", duration+"_count")
-					}}},
+					}}, exemplarsOf(duration)},
 					links: []dataLink{tracesOfAgent()},
 				},
 				{

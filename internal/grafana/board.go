@@ -77,12 +77,22 @@ type query struct {
 	instant bool
 	// exemplars shows them as well, with the way to their traces.
 	exemplars bool
+	// unrecorded queries have the reading of the series themselves only.
+	unrecorded bool
 	// buckets: the answer is a histogram's.
 	buckets bool
 	// limit bounds traces or lines.
 	limit int
 	// graph asks Tempo's data source for the service graph.
 	graph bool
+}
+
+// exemplarsOf shows a histogram's exemplars in a panel that does not ask for its buckets, which have them: a query whose
+// answer is always empty.
+func exemplarsOf(histogram string) query {
+	return query{source: metrics, exemplars: true, unrecorded: true, legend: "exemplars", per: func(r reading) string {
+		return r.sumRate("", histogram+"_bucket") + " > Inf"
+	}}
 }
 
 // render is a dashboard's JSON.
@@ -162,14 +172,17 @@ func (q query) targets(vars []string) []target {
 		t.Format = "heatmap"
 	}
 	all := []asked{{q.expr, ""}}
-	if q.per != nil {
+	switch {
+	case q.unrecorded:
+		all = []asked{{q.per(reading{vars: vars}), "1m"}}
+	case q.per != nil:
 		all = readings(vars, q.per, q.instant)
 	}
 	var out []target
 	for _, a := range all {
 		one := t
 		one.Expr, one.Interval = a.expr, a.least
-		one.Exemplar = new(q.exemplars && a.least == "") // no recorded series has any
+		one.Exemplar = new(q.exemplars && (a.least == "" || q.unrecorded)) // no recorded series has any
 		out = append(out, one)
 	}
 	return out

@@ -21,6 +21,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/mindscope/mindscope/internal/grafana"
+	"github.com/mindscope/mindscope/internal/query/logql"
+	"github.com/mindscope/mindscope/internal/query/traceql"
 	"github.com/mindscope/mindscope/test/panels"
 )
 
@@ -190,17 +192,35 @@ func lintPanel(p panels.Panel) (problems []string) {
 				add("data source %+v is not the variable", r)
 			}
 		}
-		if target.Datasource.Type == "prometheus" {
+		switch target.Datasource.Type {
+		case "prometheus":
 			problems = append(problems, lintPromQL(target)...)
+		case "loki":
+			if _, err := logql.Parse(fill(target.Expr, "")); err != nil {
+				add("%v", err)
+			}
+		case "tempo":
+			if _, err := traceql.Parse(fill(target.Query, "")); err != nil && target.QueryType == "traceql" {
+				add("%v", err)
+			}
 		}
 	}
 	return problems
 }
 
-// parse fills in what Grafana would and parses.
+// fill fills in what Grafana would.
+func fill(query, least string) string {
+	view := panels.View{From: time.Unix(0, 0), To: time.Unix(3600, 0), Values: map[string]string{
+		"project": ".*", "team": ".*", "agent": ".*", "model": ".*", "instance": ".*", "slow": "0.25",
+		"__field.labels.model": "gpt-4o", "__field.labels.agent": "writer", "__field.labels.to_agent": "writer",
+		"__field.labels.error_type": "429", "__field.labels.task_type": "article",
+	}}
+	return view.Fill(query, least)
+}
+
+// parse fills in and parses PromQL.
 func parse(query, least string) (parser.Expr, error) {
-	view := panels.View{From: time.Unix(0, 0), To: time.Unix(3600, 0), Values: map[string]string{"project": ".*", "team": ".*", "agent": ".*", "model": ".*", "instance": ".*"}}
-	return parser.NewParser(parser.Options{}).ParseExpr(view.Fill(query, least))
+	return parser.NewParser(parser.Options{}).ParseExpr(fill(query, least))
 }
 
 // lintPromQL: target-promql-rule, target-rate-interval-rule, target-counter-agg-rule.
@@ -299,7 +319,7 @@ func TestLinks(t *testing.T) {
 			}
 			toTraces := len(p.Targets) > 0 && p.Targets[0].Exemplar
 			for _, l := range links {
-				if err := checkLink(view.Fill(l.URL, ""), paths, all); err != nil {
+				if err := checkLink(strings.ReplaceAll(view.Fill(l.URL, ""), ":percentencode}", "}"), paths, all); err != nil {
 					t.Errorf("%s: %q: %q: %v", b.UID, p.Title, l.Title, err)
 				}
 				toTraces = toTraces || strings.Contains(l.URL, "/explore") || strings.HasSuffix(l.URL, "/tasks?status=running")
@@ -362,6 +382,9 @@ func checkExplore(panes string) error {
 		}
 		if q.QueryType != "traceql" {
 			return fmt.Errorf("query %+v", q)
+		}
+		if _, err := traceql.Parse(fill(q.Query, "")); err != nil && q.Query != "${__value.raw}" { // that one is a trace's id
+			return err
 		}
 	}
 	return nil

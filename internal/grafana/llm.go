@@ -27,9 +27,9 @@ func llmMetrics() board {
 				{
 					title: "Average latency by model", kind: "timeseries", unit: "s", width: 12, height: 8,
 					text: "Mean time of a call, over the client's own retries. Not divided by agent.",
-					queries: []query{{source: metrics, legend: "{{model}}", exemplars: true, per: func(r reading) string {
+					queries: []query{{source: metrics, legend: "{{model}}", per: func(r reading) string {
 						return r.sumRate("model", latency+"_sum") + " / " + r.sumRate("model", latency+"_count")
-					}}},
+					}}, exemplarsOf(latency)},
 					links: []dataLink{tracesOfModel()},
 				},
 				{
@@ -51,7 +51,7 @@ func llmMetrics() board {
 			}},
 			{"Cost", []panel{
 				{
-					title: "Cost burn", kind: "timeseries", unit: "currencyUSD", stacked: true, width: 12, height: 8,
+					title: "Cost burn", kind: "timeseries", unit: "currencyUSD", stacked: true, width: 8, height: 8,
 					text: "Dollars an hour at the pace of the moment, by model: a trend. The link gives the exact figures.",
 					queries: []query{{source: metrics, legend: "{{model}}", exemplars: true, per: func(r reading) string {
 						return r.sumRate("model", cost) + " * 3600"
@@ -59,7 +59,7 @@ func llmMetrics() board {
 					links: []dataLink{exactCost("model,day"), tracesOfModel()},
 				},
 				{
-					title: "Cost of a call", kind: "timeseries", unit: "currencyUSD", decimals: 5, width: 6, height: 8,
+					title: "Cost of a call", kind: "timeseries", unit: "currencyUSD", decimals: 5, width: 7, height: 8,
 					text: "What a call costs on average, by model: a trend. It rises where caches are missed, or prompts and answers grow. Not divided by agent.",
 					queries: []query{{source: metrics, legend: "{{model}}", per: func(r reading) string {
 						return r.sumRate("model", cost) + " / (" + r.sumRate("model", latency+"_count") + " > 0)"
@@ -67,7 +67,17 @@ func llmMetrics() board {
 					links: []dataLink{exactCost("model"), tracesOfModel()},
 				},
 				{
-					title: "Calls without a price", kind: "stat", unit: "short", decimals: -1, width: 6, height: 8,
+					title: "Budgets", kind: "bargauge", unit: "percentunit", decimals: 1, width: 5, height: 8, min: new(0.0), max: new(1.0),
+					text: "How much of each budget is spent in its period, exactly: the store's integers, not the counter. Budgets are settings (docs/budgets.md).",
+					queries: []query{{
+						source: metrics, instant: true, legend: "{{budget}} a {{period}}",
+						expr: "max by (budget, period) (" + conv.PromAITeamBudgetUsedRatio + `{project=~"$project", team=~"$team"})`,
+					}},
+					alarm: []float64{0.8, 1},
+					links: []dataLink{{Title: "All budgets", URL: "${mindscope}/api/mindscope/v1/budgets", TargetBlank: true}},
+				},
+				{
+					title: "Calls without a price", kind: "stat", unit: "short", decimals: -1, width: 4, height: 8,
 					text: "Calls of the time range whose cost is unknown, by model; they are in no sum of dollars. docs/prices.md says how to give them a price.",
 					queries: []query{{source: metrics, instant: true, legend: "{{model}}", per: func(r reading) string {
 						return r.sumTotal("model", conv.PromAITeamPriceMissesTotal)

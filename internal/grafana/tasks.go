@@ -33,9 +33,9 @@ func taskOverview() board {
 				{
 					title: "Average task duration", kind: "timeseries", unit: "s", width: 12, height: 8,
 					text: "Mean duration of the tasks that ended, by type.",
-					queries: []query{{source: metrics, legend: "{{task_type}}", exemplars: true, per: func(r reading) string {
+					queries: []query{{source: metrics, legend: "{{task_type}}", per: func(r reading) string {
 						return r.sumRate("task_type", duration+"_sum") + " / " + r.sumRate("task_type", duration+"_count")
-					}}},
+					}}, exemplarsOf(duration)},
 					links: []dataLink{tasksOfType()},
 				},
 				{
@@ -75,9 +75,9 @@ func taskOverview() board {
 				{
 					title: "Average quality", kind: "timeseries", unit: "short", decimals: 1, width: 8, height: 8, min: new(0.0), max: new(10.0),
 					text: "Mean of the scores that judges gave, 0 to 10, by team.",
-					queries: []query{{source: metrics, legend: "{{team}}", exemplars: true, per: func(r reading) string {
+					queries: []query{{source: metrics, legend: "{{team}}", per: func(r reading) string {
 						return r.sumRate("team", quality+"_sum") + " / " + r.sumRate("team", quality+"_count")
-					}}},
+					}}, exemplarsOf(quality)},
 					links: []dataLink{judgedTasks()},
 				},
 				{
