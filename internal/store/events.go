@@ -52,6 +52,13 @@ type Writer interface {
 	Write(ctx context.Context, p signal.Project, rows []Row) (signal.Rejected, error)
 }
 
+// Rewriter is a Writer that can write rows in place of ones that it had: they are no news.
+type Rewriter interface {
+	// Rewrite does what Write does, but does not tell the Observer, now or after a restart: it was told of the rows that
+	// these take the place of, and would count them twice.
+	Rewrite(ctx context.Context, p signal.Project, rows []Row) (signal.Rejected, error)
+}
+
 // Reader answers questions.
 type Reader interface {
 	// Select yields the rows that q asks for, once each and in its order. Iteration ends with the first error; a partial

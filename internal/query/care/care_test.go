@@ -86,6 +86,11 @@ func (f flushing) Write(ctx context.Context, p signal.Project, rows []store.Row)
 	return rejected, errors.Join(err, f.Flush())
 }
 
+func (f flushing) Rewrite(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
+	rejected, err := f.DB.Rewrite(ctx, p, rows)
+	return rejected, errors.Join(err, f.Flush())
+}
+
 // texts returns all that the store holds of a kind, one text a row.
 func texts(t *testing.T, events store.Events, k store.Kind) []string {
 	t.Helper()

@@ -70,7 +70,7 @@ func (db *DB) freeze(b *backup, events, payloads embedded) error {
 	}
 	b.manifest = text
 	// The log first: what it says to be in the engine's files is in those that are linked after it.
-	for _, name := range []string{fileVersion, fileOldUntil, fileKey, fileRevised, fileDeletions, dirWAL + "/" + fileCheckpoint} {
+	for _, name := range []string{fileVersion, fileOldUntil, fileKey, fileRevised, fileSums, fileDeletions, dirWAL + "/" + fileCheckpoint} {
 		if err := b.copyOf(db.dir, name); err != nil {
 			return err
 		}

@@ -115,6 +115,17 @@ func (db *DB) checkpointLoop(done <-chan struct{}) {
 	}
 }
 
+// afterReplay makes a checkpoint of what was replayed: a server that dies again and again does not replay the same rows
+// each time, and each time more of them.
+func (db *DB) afterReplay() {
+	if db.replayed.records.Load() == 0 {
+		return
+	}
+	if err := db.tryCheckpoint(context.Background()); err != nil && !errors.Is(err, errMerging) {
+		db.cfg.Logger.Warn("the checkpoint after the replay failed: it is tried again", "error", err)
+	}
+}
+
 // errMerging says that merges of the engine held rows in memory for too long.
 var errMerging = errors.New("the engine is merging")
 
@@ -160,7 +171,18 @@ func (db *DB) tryCheckpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return db.finish(c)
+	return errors.Join(db.finish(c), db.takeSums())
+}
+
+// takeSums takes the sums of the engine's new files.
+func (db *DB) takeSums() error {
+	if db.sums == nil {
+		return nil
+	}
+	if err := db.sums.take(); err != nil {
+		return fmt.Errorf("take sums of the engine's files: %w", err)
+	}
+	return nil
 }
 
 // checkpointOnNodes notes how far the log is and then waits until nodes have all of that on their disks, which takes

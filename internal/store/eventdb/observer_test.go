@@ -188,3 +188,31 @@ func TestObserverSeesTheOrderOfTheLog(t *testing.T) {
 		t.Errorf("%d rows live, %d replayed, in another order", len(live.Order), len(replayed.Order))
 	}
 }
+
+// TestRewrittenRowsAreNoNews: what takes the place of counted rows is counted by nobody, not even after a crash.
+func TestRewrittenRowsAreNoNews(t *testing.T) {
+	dir := t.TempDir()
+	first := &counter{}
+	db := unflushed(t, dir, Config{Observer: first})
+	secret := span("t", "1", base, field("attr.key", store.String("secret")))
+	clean := span("t", "1", base, field("attr.key", store.String("clean")))
+	add(t, db, secret)
+	scope := store.Scope{Kind: store.KindSpan, Time: signal.AllTime()}
+	if n, err := db.Delete(t.Context(), signal.DefaultProject, scope); err != nil || n != 1 {
+		t.Fatalf("deleted %d, %v", n, err)
+	}
+	if _, err := db.Rewrite(t.Context(), signal.DefaultProject, []store.Row{clean}); err != nil {
+		t.Fatal(err)
+	}
+	second := &counter{}
+	again := unflushed(t, crashed(t, dir), Config{Observer: second})
+	if err := again.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	sameRows(t, selectAll(t, again, store.Select{}), []store.Row{clean})
+	for name, c := range map[string]*counter{"running": first, "after a crash": second} {
+		if diff := cmp.Diff(map[string]int{secret.ID: 1}, c.Seen); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

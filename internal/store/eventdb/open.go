@@ -28,6 +28,7 @@ const (
 	fileKey       = "payload.key"
 	fileDeletions = "deletions.jsonl"
 	fileCommon    = "words.json"
+	fileSums      = "sums.json"
 	fileOldUntil  = "format1-until"
 	dirEvents     = "events"
 	dirPayloads   = "payloads"
@@ -147,6 +148,7 @@ type DB struct {
 	common    *commonWords
 	sketches  sync.Pool // of *sketch
 	lastGroup atomic.Uint64
+	sums      *partSums // nil with nodes
 	// oldUntil is the time until which rows may be of the format before 2, 0 when there are none.
 	oldUntil int64
 
@@ -233,6 +235,13 @@ func (db *DB) open() error {
 			return err
 		}
 	}
+	var unverified []string
+	if len(db.cfg.Nodes) == 0 {
+		db.sums = openSums(db.dir)
+		if unverified, err = db.sums.verify(); err != nil {
+			return err
+		}
+	}
 	if err := db.openEngines(); err != nil {
 		return err
 	}
@@ -262,9 +271,10 @@ func (db *DB) open() error {
 		return err
 	}
 	if len(db.cfg.Nodes) == 0 { // nodes keep their own days
+		db.afterReplay()
 		db.keep()
 	}
-	db.startLoop()
+	db.startLoop(unverified)
 	return nil
 }
 
@@ -294,13 +304,18 @@ func (db *DB) openEngines() error {
 }
 
 // startLoop makes checkpoints beside everything else until Close.
-func (db *DB) startLoop() {
+func (db *DB) startLoop(unverified []string) {
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() { db.checkpointLoop(done) })
 	ctx, cancel := context.WithCancel(context.Background())
 	if len(db.cfg.Nodes) == 0 {
-		running.Go(func() { db.warm(ctx) })
+		running.Go(func() {
+			db.warm(ctx)
+			if err := db.sums.verifyRest(ctx, unverified); err != nil {
+				db.cfg.Logger.Error("a file of the store is damaged: nothing is read or written any more", "error", err)
+			}
+		})
 	}
 	db.stopLoop = func() { cancel(); close(done); running.Wait() }
 }
@@ -378,6 +393,11 @@ func (db *DB) enter() error {
 	if db.life.closed {
 		return store.ErrClosed
 	}
+	if db.sums != nil {
+		if err := db.sums.damage(); err != nil {
+			return err
+		}
+	}
 	db.life.running.Add(1)
 	return nil
 }
@@ -421,6 +441,7 @@ func (db *DB) Close() error {
 	if err == nil {
 		err = db.finish(last)
 	}
+	err = errors.Join(err, db.takeSums())
 	db.wal.close()
 	return errors.Join(err, db.lock.Close())
 }

@@ -195,7 +195,7 @@ func (r *replay) record(path string, n uint64, data []byte) error {
 			return err
 		}
 	}
-	if _, ok := r.db.cfg.Observer.(store.StatefulObserver); ok && n > r.done.observed {
+	if _, ok := r.db.cfg.Observer.(store.StatefulObserver); ok && n > r.done.observed && rec.typ != recordRewrite {
 		r.told = append(r.told, rec)
 		r.rows += len(rec.events)
 	}

@@ -370,3 +370,27 @@ func TestBrokenWrite(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestCheckpointAfterReplay: what was replayed is in the engine's files before the store is open, and not replayed again.
+func TestCheckpointAfterReplay(t *testing.T) {
+	dir := t.TempDir()
+	db := unflushed(t, dir, Config{})
+	want := []store.Row{span("t", "1", base), span("t", "2", base+1)}
+	add(t, db, want...)
+	dir = crashed(t, dir)
+	second := unflushed(t, dir, Config{})
+	if n := second.Log().ReplayedRecords; n != 1 {
+		t.Errorf("%d records were replayed, want 1", n)
+	}
+	if n := second.wal.stats.size.Load(); n != 0 {
+		t.Errorf("the log has %d bytes after the replay", n)
+	}
+	third := unflushed(t, crashed(t, dir), Config{})
+	if n := third.Log().ReplayedRecords; n != 0 {
+		t.Errorf("%d records were replayed again", n)
+	}
+	if err := third.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	sameRows(t, selectAll(t, third, store.Select{Order: store.OldestFirst}), want)
+}

@@ -24,6 +24,8 @@ type recordType byte
 const (
 	// recordBatch is what one Write stored.
 	recordBatch recordType = 1
+	// recordRewrite is the same, of rows that take the place of others: the Observer was told of those.
+	recordRewrite recordType = 2
 )
 
 // logRecord is one entry of the write-ahead log. docs/format/eventdb.md describes its bytes.
@@ -148,7 +150,7 @@ func (d *recordDecoder) record() *logRecord {
 	}
 	r.tenant = logstorage.TenantID{AccountID: uint32(d.count(1 << 32)), ProjectID: uint32(d.count(1 << 32))}
 	r.project = signal.Project(d.text())
-	if r.typ != recordBatch {
+	if r.typ != recordBatch && r.typ != recordRewrite {
 		d.fail(fmt.Sprintf("type %d", r.typ))
 	}
 	r.payloads = d.rows()

@@ -30,6 +30,7 @@ const (
 
 // batch is one Write on its way: prepare fills it, the log and the engine take it.
 type batch struct {
+	typ      recordType
 	tenant   logstorage.TenantID
 	rows     []store.Row // new rows, for the Observer
 	claims   []claim     // of rows, in their order
@@ -47,8 +48,19 @@ type batch struct {
 	failures uint64 // failed batches when it began
 }
 
+var _ store.Rewriter = (*DB)(nil)
+
 // Write implements store.Writer.
 func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
+	return db.write(ctx, p, rows, recordBatch)
+}
+
+// Rewrite implements store.Rewriter.
+func (db *DB) Rewrite(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
+	return db.write(ctx, p, rows, recordRewrite)
+}
+
+func (db *DB) write(ctx context.Context, p signal.Project, rows []store.Row, typ recordType) (signal.Rejected, error) {
 	var rejected signal.Rejected
 	if err := db.enter(); err != nil {
 		return rejected, err
@@ -62,7 +74,7 @@ func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (si
 	}
 	db.changes.RLock()
 	defer db.changes.RUnlock()
-	b := &batch{}
+	b := &batch{typ: typ}
 	db.flight.begin(b)
 	rejected, err := db.prepare(ctx, b, p, rows)
 	if err == nil {
@@ -279,7 +291,7 @@ func (db *DB) logBatch(p signal.Project, b *batch) error {
 		return nil
 	}
 	e := db.encoders.Get().(*recordEncoder)
-	record, err := e.encode(&logRecord{typ: recordBatch, project: p, tenant: b.tenant, events: b.events, payloads: b.payloads})
+	record, err := e.encode(&logRecord{typ: b.typ, project: p, tenant: b.tenant, events: b.events, payloads: b.payloads})
 	db.encoders.Put(e)
 	if err != nil {
 		return err
@@ -302,11 +314,15 @@ func (db *DB) commit(p signal.Project, b *batch) (refused int64, err error) {
 	}
 	db.known.addAll(b.stored)
 	db.counts.written.Add(uint64(len(b.events)))
+	news := b.rows
+	if b.typ == recordRewrite {
+		news = nil
+	}
 	if b.number == 0 {
-		db.observe(p, b.rows)
+		db.observe(p, news)
 		return refused, err
 	}
-	db.turn.take(b.number, func() { db.observe(p, b.rows) })
+	db.turn.take(b.number, func() { db.observe(p, news) })
 	return refused, err
 }
 

@@ -74,8 +74,19 @@ func New(cfg Config) *DB {
 	return &DB{cfg: cfg.withDefaults(), projects: map[signal.Project]*project{}}
 }
 
+var _ store.Rewriter = (*DB)(nil)
+
 // Write stores copies of rows.
 func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
+	return db.write(ctx, p, rows, db.cfg.Observer)
+}
+
+// Rewrite implements store.Rewriter.
+func (db *DB) Rewrite(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
+	return db.write(ctx, p, rows, nil)
+}
+
+func (db *DB) write(ctx context.Context, p signal.Project, rows []store.Row, told store.Observer) (signal.Rejected, error) {
 	var rejected signal.Rejected
 	if err := ctx.Err(); err != nil {
 		return rejected, err
@@ -99,8 +110,8 @@ func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (si
 		}
 	}
 	pr.evict(db.cfg.MaxRows, p)
-	if db.cfg.Observer != nil && len(fresh) > 0 {
-		db.cfg.Observer.Committed(p, fresh)
+	if told != nil && len(fresh) > 0 {
+		told.Committed(p, fresh)
 	}
 	return rejected, nil
 }
