@@ -28,6 +28,7 @@ type cli struct {
 	Task    taskCmd    `cmd:"" help:"Show one task from end to end as a tree."`
 	Trace   traceCmd   `cmd:"" help:"Show one trace."`
 	Logs    logsCmd    `cmd:"" help:"Print the log lines of a task."`
+	Top     topCmd     `cmd:"" help:"Watch what runs: who holds the work, who waits for whom, what is lost, stuck or goes round in circles."`
 	Audit   auditCmd   `cmd:"" help:"Account for every hop of a task: what is missing, and where its id was lost."`
 	Whence  whenceCmd  `cmd:"" help:"Tell where an artifact or record came from, and what used it later."`
 	Cost    costCmd    `cmd:"" help:"Sum up what calls of models cost."`

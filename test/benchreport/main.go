@@ -22,7 +22,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: server, enrich or doc")
+		return errors.New("say what to do: server, enrich, live or doc")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	switch args[0] {
@@ -41,6 +41,14 @@ func run(args []string) error {
 			return err
 		}
 		return enrich(*runs, *out)
+	case "live":
+		bin := flags.String("bin", "bin/mindscope", "the server's binary")
+		probes := flags.Int("probes", 100, "how many events are measured")
+		out := flags.String("o", "bench/live.json", "file for the figures")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return live(*bin, *probes, *out)
 	case "doc":
 		dir := flags.String("dir", "bench", "folder of the figures and of what they mean")
 		out := flags.String("o", "docs/performance.md", "the page")
@@ -56,6 +64,6 @@ func run(args []string) error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("%q is nothing that can be done: server, enrich or doc", args[0])
+		return fmt.Errorf("%q is nothing that can be done: server, enrich, live or doc", args[0])
 	}
 }

@@ -74,6 +74,7 @@ type told struct {
 	team, task                  string
 	kind, messageType, from, to string
 	id, correlation             string
+	trace, parent               string
 	quality                     float64
 	scored                      bool
 }
@@ -87,6 +88,10 @@ func read(r *store.Row) told {
 			t.team = f.Value.Text()
 		case store.FieldTaskID:
 			t.task = f.Value.Text()
+		case store.FieldTraceID:
+			t.trace = f.Value.Text()
+		case store.FieldParentSpanID:
+			t.parent = f.Value.Text()
 		case store.FieldSpanKind:
 			t.kind = f.Value.Text()
 		case store.FieldQuality:
@@ -121,6 +126,9 @@ func (v *View) follow(p signal.Project, r *store.Row, now int64) bool {
 	case t.kind != "producer":
 		return t.scored
 	case t.messageType == "COMMAND":
+		if e, ok := v.running[key{p, t.trace, t.parent}]; ok { // who sends from a task's span is the one who holds it
+			e.Value.(*span).named(t.from)
+		}
 		f.handed(command{strings.Clone(t.id), strings.Clone(t.from), strings.Clone(t.to), r.Time})
 	case t.messageType == "RESULT", t.messageType == "ERROR":
 		f.answered(t)

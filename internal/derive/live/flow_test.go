@@ -113,6 +113,15 @@ func TestTreeOfRunningWork(t *testing.T) {
 	}
 }
 
+// TestNameIsLearned: a task's span that began without an agent gets the name by which it sends, or that a beat tells.
+func TestNameIsLearned(t *testing.T) {
+	w := newFlowWorld()
+	w.tell(t, 0, "? execute_task | 0s | id=1 ai_team.task.id=t\ntrace 2\n? execute_task | 0s | id=1 ai_team.task.id=u")
+	w.draws(t, "t\n   0s\nu\n   0s\n")
+	w.tell(t, time.Second, order("1", "1s", "boss", "writer")+"trace 2\n! beat | 0s | id=1 ai_team.task.id=u mindscope.agent=chief")
+	w.draws(t, "t\n  boss 1s, waits for writer 0s queued\nu\n  chief 1s\n")
+}
+
 // TestBadParents: spans that name each other as parents, themselves, or nobody, are all shown, once.
 func TestBadParents(t *testing.T) {
 	w := newFlowWorld()

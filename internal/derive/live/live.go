@@ -107,14 +107,24 @@ func (v *View) Committed(p signal.Project, rows []store.Row) {
 func (v *View) sign(p signal.Project, r *store.Row, now int64) bool {
 	k := key{p, r.Text(store.FieldTraceID), r.Text(store.FieldSpanID)}
 	if e, ok := v.running[k]; ok {
-		e.Value.(*span).Sign = now
+		s := e.Value.(*span)
+		s.Sign = now
 		v.bySign.MoveToBack(e)
-		return false
+		return s.named(r.Text(store.FieldAgent))
 	}
 	if v.ended[k] {
 		return false
 	}
 	v.put(spanOf(p, r, now))
+	return true
+}
+
+// named takes the agent's name that was not known when a span began, and tells whether it was not.
+func (s *span) named(agent string) bool {
+	if s.Agent != "" || agent == "" {
+		return false
+	}
+	s.Agent = strings.Clone(agent)
 	return true
 }
 
