@@ -23,7 +23,7 @@ const (
 	tailBeat = 30 * time.Second
 	// tailLines and tailBytes bound the lines of a frame.
 	tailLines = 1000
-	tailBytes = 4 << 20
+	tailBytes = 1 << 20
 )
 
 // tail sends the newest lines of a query, then each new one as it is stored, over a WebSocket. Browsers may connect from

@@ -18,8 +18,9 @@ const (
 	MaxSubscriptions = 100
 	// queue is how many rows wait for one of them.
 	queue = 2000
-	// queueBytes bounds the texts of the rows that wait for one of them.
+	// queueBytes bounds the texts of the rows that wait for one of them, allBytes for all.
 	queueBytes = 16 << 20
+	allBytes   = 64 << 20
 )
 
 // ErrTooMany says that as many watch as may.
@@ -32,6 +33,7 @@ type Feed struct {
 	done    chan struct{}
 	count   atomic.Int64 // of subs, so that a commit that nobody watches takes no lock
 	dropped atomic.Uint64
+	bytes   atomic.Int64 // that wait for all
 }
 
 // New returns a Feed that nobody watches.
@@ -89,13 +91,14 @@ func (f *Feed) Committed(p signal.Project, rows []store.Row) {
 // offer queues a copy of a row, or counts it as dropped.
 func (s *Subscription) offer(r *store.Row) {
 	size := weight(r)
-	if s.bytes.Load()+size > queueBytes {
+	if s.bytes.Load()+size > queueBytes || s.feed.bytes.Load()+size > allBytes {
 		s.drop()
 		return
 	}
 	select {
 	case s.rows <- r.Clone():
 		s.bytes.Add(size)
+		s.feed.bytes.Add(size)
 	default:
 		s.drop()
 	}
@@ -122,7 +125,11 @@ func weight(r *store.Row) int64 {
 func (s *Subscription) Rows() <-chan *store.Row { return s.rows }
 
 // Taken says that a row was taken from Rows, so that there is room for others.
-func (s *Subscription) Taken(r *store.Row) { s.bytes.Add(-weight(r)) }
+func (s *Subscription) Taken(r *store.Row) {
+	size := weight(r)
+	s.bytes.Add(-size)
+	s.feed.bytes.Add(-size)
+}
 
 // Dropped returns how many rows were dropped since it was asked last.
 func (s *Subscription) Dropped() uint64 { return s.dropped.Swap(0) }
@@ -131,7 +138,11 @@ func (s *Subscription) Dropped() uint64 { return s.dropped.Swap(0) }
 func (s *Subscription) Close() {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
+	if !s.feed.subs[s] {
+		return
+	}
 	delete(s.feed.subs, s)
+	s.feed.bytes.Add(-s.bytes.Load()) // what waits is not taken any more
 	s.feed.count.Store(int64(len(s.feed.subs)))
 }
 

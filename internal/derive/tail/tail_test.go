@@ -31,8 +31,14 @@ func TestFeed(t *testing.T) {
 	if got.Text(store.FieldBody) != "a" || len(s.Rows()) != 0 || s.bytes.Load() != 0 {
 		t.Errorf("%v, %d more, %d bytes", got, len(s.Rows()), s.bytes.Load())
 	}
+	rows[0] = row(store.KindLog, "press", "d")
+	f.Committed("p", rows)
 	s.Close()
 	s.Close()
+	if n := f.bytes.Load(); n != 0 {
+		t.Errorf("%d bytes wait for nobody", n)
+	}
+	<-s.Rows()
 	f.Committed("p", rows)
 	if n, _ := f.Watched(); n != 0 || len(s.Rows()) != 0 {
 		t.Errorf("%d watch after the end, %d rows", n, len(s.Rows()))

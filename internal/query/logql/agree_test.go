@@ -124,7 +124,7 @@ func TestStoresAgree(t *testing.T) {
 		}
 		want := unpushed(t, rows, expr)
 		op := rapid.SampledFrom([]string{opCountOverTime, opBytesRate}).Draw(rt, "op")
-		by := rapid.SampledFrom([]string{"level, detected_level", "agent, service_name", "job", "words", ""}).Draw(rt, "by")
+		by := rapid.SampledFrom([]string{"level, detected_level", "agent, service_name", "job", "words", "a, level", "level_extracted", "a, words", ""}).Draw(rt, "by")
 		window := rapid.SampledFrom([]string{"7s", "14s", "3s", "10s500ms", "1h"}).Draw(rt, "window")
 		counted, err := Parse(fmt.Sprintf("sum by (%s) (%s(%s | drop __error__ [%s]))", by, op, query, window))
 		if err != nil {

@@ -71,7 +71,7 @@ func (d *detector) look(entry *Entry) error {
 
 // parserOf returns the parser that a line is written for, nil for a plain text.
 func (d *detector) parserOf(text string) (parser Stage, name string) {
-	if strings.HasPrefix(strings.TrimSpace(text), "{") {
+	if looksLikeJSON(text) {
 		return &JSONStage{}, "json"
 	}
 	pairs := 0

@@ -78,6 +78,9 @@ type lineLabel struct {
 // lineLabels are the labels of one line on its way through a pipeline. A name stands once, in no order.
 type lineLabels struct {
 	list []lineLabel
+	// want are the only labels that parsers need to take from the line; nil for all. Where it has a name with the suffix of
+	// extracted labels, it has the name without it as well.
+	want map[string]bool
 }
 
 func (l *lineLabels) find(name string) int {
@@ -136,7 +139,7 @@ const extracted = "_extracted"
 // extract adds a label that a parser found in the line. Where the record has a label of that name, the name gets a
 // suffix; what an earlier parser found is replaced.
 func (l *lineLabels) extract(name, value string) {
-	if name == "" {
+	if name == "" || l.want != nil && !l.want[name] {
 		return
 	}
 	if i := l.find(name); i >= 0 && l.list[i].from != fromLine {
@@ -252,8 +255,8 @@ func (r *rowReader) others(row *store.Row, ln *line) {
 // text returns the value of a known label of the row that was read.
 func (r *rowReader) text(k *known) string {
 	r.args = r.args[:0]
-	for _, f := range k.fields {
-		r.args = append(r.args, r.texts[knownFields[f]])
+	for _, slot := range k.slots {
+		r.args = append(r.args, r.texts[slot])
 	}
 	return k.text(r.args)
 }

@@ -25,6 +25,7 @@ const unknownLevel = "unknown"
 type known struct {
 	name   string
 	fields []string
+	slots  []int // of fields among all known ones
 	// stream says that the label is part of what makes a stream. Such labels have few values.
 	stream bool
 	// offered says that a selector may be expected to name it: it is in the list of labels.
@@ -101,7 +102,7 @@ func indexKnown() map[string]*known {
 	return out
 }
 
-// indexFields numbers the fields that known labels are made of.
+// indexFields numbers the fields that known labels are made of, and tells these their numbers.
 func indexFields() map[string]int {
 	out := map[string]int{}
 	for _, k := range knownLabels {
@@ -109,6 +110,7 @@ func indexFields() map[string]int {
 			if _, ok := out[f]; !ok {
 				out[f] = len(out)
 			}
+			k.slots = append(k.slots, out[f])
 		}
 	}
 	return out

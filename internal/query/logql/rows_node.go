@@ -41,6 +41,7 @@ const sampleBytes = 16
 func (r *run) rowsNode(e *RangeExpr, pl *plan, g seriesBy) node {
 	only, fields := needs(e, pl, g)
 	n := &rowsNode{run: r, expr: e, plan: pl, by: g, reader: newRowReader(only), series: map[string]*window{}}
+	n.line.labels.want = only
 	next, stop := iter.Pull2(r.events.Select(r.ctx, r.project, store.Select{
 		Scope: pl.scope(r.window(e)), Order: store.OldestFirst, Fields: fields,
 	}))
@@ -54,7 +55,7 @@ func (r *run) rowsNode(e *RangeExpr, pl *plan, g seriesBy) node {
 
 // needs returns the labels that a range looks at, nil for all of them, and the fields to read, nil for all.
 func needs(e *RangeExpr, pl *plan, g seriesBy) (only map[string]bool, fields []string) {
-	only = map[string]bool{}
+	only = map[string]bool{"service_name": true} // errors name it
 	for _, name := range g.names {
 		only[name] = true
 	}
@@ -73,33 +74,47 @@ func needs(e *RangeExpr, pl *plan, g seriesBy) (only map[string]bool, fields []s
 		switch s := s.(type) {
 		case *LineStage, *DecolorizeStage:
 			body = true
+		case *JSONStage, *LogfmtStage, *RegexpStage, *PatternStage, *UnpackStage:
+			if g.all {
+				return nil, nil // whatever is found makes series
+			}
+			body = true
 		case *FilterStage:
 			filterNames(s.Filter, only)
 		case *UnwrapStage:
 			only[s.Label] = true
-		case *DropStage:
-			if !onlyErrors(s) {
-				return nil, nil
-			}
+		case *DropStage, *KeepStage:
+			// They are about labels that are looked at, or about none.
 		default:
 			return nil, nil
 		}
 	}
-	fields = []string{}
+	return only, fieldsOf(only, body)
+}
+
+// fieldsOf returns the fields that labels are made of, nil when some may be attributes of any name.
+func fieldsOf(only map[string]bool, body bool) []string {
+	fields, all := []string{}, false
 	if body {
 		fields = append(fields, store.FieldBody)
 	}
 	for name := range only {
+		if plain, ok := strings.CutSuffix(name, extracted); ok {
+			only[plain] = true // a parser finds it under that name
+		}
 		k := knownByName[name]
 		if k == nil && name != labelError && name != labelErrorDetails {
-			return only, nil
+			all = true
 		}
 		if k != nil {
 			fields = append(fields, k.fields...)
 		}
 	}
+	if all {
+		return nil
+	}
 	slices.Sort(fields)
-	return only, slices.Compact(fields)
+	return slices.Compact(fields)
 }
 
 func filterNames(f LabelFilter, names map[string]bool) {

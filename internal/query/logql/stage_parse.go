@@ -49,10 +49,11 @@ func (s *JSONStage) compile() (step, error) {
 	}
 	var parser fastjson.Parser
 	return func(ln *line) bool {
-		v, err := parser.Parse(ln.text)
-		if err == nil && v.Type() != fastjson.TypeObject && len(paths) == 0 {
-			err = errors.New("the line is no JSON object")
+		if !looksLikeJSON(ln.text) {
+			ln.labels.fail(errorJSON, errNoObject.Error())
+			return true
 		}
+		v, err := parser.Parse(ln.text)
 		if err != nil {
 			ln.labels.fail(errorJSON, err.Error())
 			return true
@@ -69,6 +70,13 @@ func (s *JSONStage) compile() (step, error) {
 		}
 		return true
 	}, nil
+}
+
+var errNoObject = errors.New("the line is no JSON object")
+
+// looksLikeJSON tells whether a line begins as an object does.
+func looksLikeJSON(text string) bool {
+	return strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{")
 }
 
 // flattener makes labels of an object: the keys of nested ones are joined with '_', arrays are left out.
@@ -261,7 +269,7 @@ func (*UnpackStage) step() step {
 	return func(ln *line) bool {
 		v, err := parser.Parse(ln.text)
 		if err == nil && v.Type() != fastjson.TypeObject {
-			err = errors.New("the line is no JSON object")
+			err = errNoObject
 		}
 		if err != nil {
 			ln.labels.fail(errorJSON, err.Error())
