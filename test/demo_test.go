@@ -25,6 +25,7 @@ func TestDemo(t *testing.T) {
 		"[20/20] ✓ task-420", "task task-401 · article · completed", "task task-417 · article · failed",
 		"send cmd.writer", "chat gpt-4o", "INSERT task_steps", "save_artifact draft-0.md", "log lines",
 		"critic: panic: critic: index out of range",
+		"Alert TaskFailureRate reached the webhook: ", "tasks    task-417, task-414, task-410", "runbook  https://", "Alert TaskFailureRate is resolved.",
 	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the demo does not show %q:\n%s", want, out)

@@ -23,7 +23,7 @@ import (
 
 // options are the program's flags.
 type options struct {
-	tasks                    int
+	first, tasks             int
 	dir, agent, bus, records string
 	latency, callTimeout     time.Duration
 	forgetful                bool
@@ -32,6 +32,7 @@ type options struct {
 func main() {
 	var o options
 	flag.IntVar(&o.tasks, "tasks", 20, "how many articles to write")
+	flag.IntVar(&o.first, "first", 0, "number of the first article; the same number is the same article")
 	flag.StringVar(&o.dir, "dir", "articleteam-data", "folder for records, artifacts, log, the dump of the bus and the summary")
 	flag.DurationVar(&o.latency, "latency", 250*time.Millisecond, "time the scripted model takes for an answer")
 	flag.DurationVar(&o.callTimeout, "call-timeout", 0, "how long a call of the model may take; by default eight times the latency, at least 1s")
@@ -108,7 +109,7 @@ func work(ctx context.Context, crew *team.Team, o options) error {
 		if ctx.Err() != nil {
 			break
 		}
-		id, topic := team.Assignment(i)
+		id, topic := team.Assignment(o.first + i)
 		out, err := crew.Do(ctx, id, topic)
 		outcomes = append(outcomes, out)
 		sign, text := "✓", fmt.Sprintf("quality %.1f", out.Quality)

@@ -64,12 +64,17 @@ func run(ctx context.Context, o options) (err error) {
 	default:
 		return fmt.Errorf("the bus is memory or amqp, not %q", o.bus)
 	}
-	s, err := start(ctx, o.binary, o.dir, extra.flags()...)
+	hook, config, err := listenForAlerts(ctx, o.dir)
+	if err != nil {
+		return err
+	}
+	defer hook.stop()
+	s, err := start(ctx, o.binary, o.dir, append(extra.flags(), "--config", config)...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	if err := work(ctx, s, o, extra); err != nil || ctx.Err() != nil {
+	if err := work(ctx, s, o, extra, hook); err != nil || ctx.Err() != nil {
 		return err
 	}
 	if once {
@@ -96,13 +101,17 @@ The team's own files (records, artifacts, log, messages) are in %[3]s
 The server runs until Ctrl-C.
 `
 
-// work lets the team work and shows two of its tasks. To be interrupted is no error.
-func work(ctx context.Context, s *server, o options, extra *services) error {
-	if err := runTeam(ctx, s, o, extra); err != nil || ctx.Err() != nil {
+// work lets the team work, shows two of its tasks and what was alerted of. To be interrupted is no error.
+func work(ctx context.Context, s *server, o options, extra *services, hook *webhook) error {
+	fmt.Printf("\nA team of agents writes %d articles. Some of them fail.\n\n", o.tasks)
+	if err := runTeam(ctx, s, o, extra, "team", 0, o.tasks); err != nil || ctx.Err() != nil {
 		return ignoreEnd(ctx, err)
 	}
 	var shown bytes.Buffer
 	if err := show(ctx, s, o.binary, io.MultiWriter(os.Stdout, &shown), "task-401", "task-417"); err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	if err := alerted(ctx, s, o, hook); err != nil {
 		return ignoreEnd(ctx, err)
 	}
 	if o.picture == "" {
@@ -121,9 +130,9 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// runTeam runs the articleteam as the program of its own that it is, or as one for each agent.
-func runTeam(ctx context.Context, s *server, o options, extra *services) error {
-	fmt.Printf("\nA team of agents writes %d articles. Some of them fail.\n\n", o.tasks)
+// runTeam runs the articleteam as the program of its own that it is, or as one for each agent, in a folder of that name. It
+// writes tasks articles from the first on.
+func runTeam(ctx context.Context, s *server, o options, extra *services, name string, first, tasks int) error {
 	program := filepath.Join(o.dir, "articleteam")
 	defer func() { _ = os.Remove(program) }() // it is in the folder of the demo, if anything is left
 	build := exec.CommandContext(ctx, "go", "build", "-o", program, "./articleteam")
@@ -131,7 +140,7 @@ func runTeam(ctx context.Context, s *server, o options, extra *services) error {
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build the team: %w", err)
 	}
-	args := []string{"--dir", filepath.Join(o.dir, "team"), "--tasks", fmt.Sprint(o.tasks), "--latency", o.latency.String()}
+	args := []string{"--dir", filepath.Join(o.dir, name), "--first", fmt.Sprint(first), "--tasks", fmt.Sprint(tasks), "--latency", o.latency.String()}
 	env := append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+s.grpc, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc")
 	if extra != nil {
 		return processes(ctx, program, args, env, extra)
