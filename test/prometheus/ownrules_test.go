@@ -58,3 +58,26 @@ func TestOwnRules(t *testing.T) {
 	}
 	value("43")
 }
+
+// TestOddResults: a rule whose result is infinite or no number is a value like others, for queries, alerts and their
+// receivers; one that gives the same series twice is an error of that rule alone.
+func TestOddResults(t *testing.T) {
+	h := newHook(t)
+	own := file(t, "own.yml", `groups:
+  - name: odd
+    interval: 1s
+    rules:
+      - {record: 'own:inf', expr: 'vector(1) / 0'}
+      - {record: 'own:nan', expr: 'vector(0) / 0'}
+      - {record: 'own:twice', expr: 'label_replace(up or (up * 2), "instance", "x", "", "") or label_replace(vector(1), "a", "b", "", "") or vector(1)', labels: {job: same, instance: same}}
+      - {alert: Infinite, expr: 'vector(1) / 0 > 0', annotations: {summary: 'it is {{ $value }}, {{ $value | humanizeDuration }}'}}
+      - {record: 'own:after', expr: 'vector(7)'}
+`)
+	config := file(t, "prometheus.yml", "rule_files: ['"+own+"']\n")
+	am := file(t, "alertmanager.yml", "route: {receiver: hook, group_wait: 100ms}\nreceivers:\n  - name: hook\n    webhook_configs: [{url: '"+h.URL+"'}]\n")
+	s := serve(t, "metrics: {own_interval: 1s, prometheus_file: '"+config+"'}\nalertmanager: {file: '"+am+"'}\n")
+	if a := h.next(t, "Infinite", "firing"); a.Annotations["summary"] != "it is +Inf, +Inf" {
+		t.Errorf("got %+v", a)
+	}
+	expect(t, s, map[string]string{"own:inf": "+Inf", "own:nan": "NaN", "own:after": "7"})
+}

@@ -228,3 +228,36 @@ func TestFamiliesAreBounded(t *testing.T) {
 		t.Errorf("%d descriptions are kept", n)
 	}
 }
+
+// TestClockGoesBack: while the server's clock is behind what it has stored, samples of its time are still taken within the
+// out-of-order window; older ones are refused and counted, and nothing that is stored is lost.
+func TestClockGoesBack(t *testing.T) {
+	db := open(t, t.TempDir())
+	add := func(at time.Time, v int64) int64 {
+		t.Helper()
+		rejected, err := db.Points(t.Context(), "default", metrics(func(ms pmetric.MetricSlice) {
+			sum(ms, "steps", pmetric.AggregationTemporalityCumulative, at, v)
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rejected.Items
+	}
+	f := func(at time.Duration, v, want int64) {
+		t.Helper()
+		if got := add(now.Add(at), v); got != want {
+			t.Errorf("%s: %d rejected, want %d", at, got, want)
+		}
+	}
+	f(0, 10, 0)
+	f(-20*time.Minute, 8, 0) // the clock was set back by twenty minutes
+	f(-19*time.Minute, 9, 0)
+	f(-2*time.Hour, 5, 1) // and by two hours
+	f(time.Minute, 11, 0) // and is right again
+	if got := values(t, db)[`{__name__="steps_total", project="default", team="press"}`]; got != 11 {
+		t.Errorf("the newest value is %v", got)
+	}
+	if db.Refused()[ReasonTooOld] != 1 {
+		t.Errorf("refused: %v", db.Refused())
+	}
+}

@@ -194,6 +194,9 @@ func (a *guardedAppender) Append(ref storage.SeriesRef, ls labels.Labels, st, t 
 	ref, err := a.AppenderV2.Append(ref, ls, st, t, v, h, fh, opts)
 	if reason := reasonOf(err); err != nil && reason != "" {
 		a.d.refused.add(reason)
+		if a.foreign && errors.Is(err, storage.ErrTooOldSample) {
+			err = refusedError{err} // a scrape does not know it
+		}
 	}
 	return ref, err
 }
