@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -138,4 +141,61 @@ func TestFindingsSurviveKill(t *testing.T) {
 	if err := counted(again)(); err != nil {
 		t.Errorf("after another audit: %v", err)
 	}
+}
+
+// TestForgetfulTeamIsNamed: the demo team whose agents drop the context of what they take. The ledger names each agent and
+// the hop, finds the traces that they began, and makes them part of their tasks.
+func TestForgetfulTeamIsNamed(t *testing.T) {
+	t.Setenv("MINDSCOPE_LEDGER_SETTLE", "1s")
+	s := harness.Start(t, harness.Options{})
+	dir := t.TempDir()
+	cmd := exec.Command("go", "run", "./articleteam", "--dir", dir, "--latency", "20ms", "--tasks", "3", "--drop-context")
+	cmd.Dir = filepath.Join(harness.Root(t), "examples")
+	cmd.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+s.OTLPGRPC)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("run the team: %v\n%s", err, out)
+	}
+	for _, id := range []string{"task-401", "task-402", "task-403"} {
+		harness.Eventually(t, visible, id, func() error {
+			var l auditAnswer
+			if err := s.Get("/api/mindscope/v1/tasks/"+id+"/audit", &l); err != nil {
+				return err
+			}
+			var named []string
+			for _, f := range l.Findings {
+				if f.Hop != "message" || f.Kind != "new_trace" {
+					return fmt.Errorf("not what happened: %+v", f)
+				}
+				named = append(named, f.Agent)
+			}
+			if got := strings.Join(named, " "); got != "critic editor writer" {
+				return fmt.Errorf("the agents %q are named", got)
+			}
+			return nil
+		})
+		if out, _, code := s.Run(t, "audit", id); code != 5 || !strings.Contains(out, "writer took orchestrator's COMMAND and began trace") {
+			t.Errorf("`mindscope audit %s` exits with %d:\n%s", id, code, out)
+		}
+	}
+	harness.Eventually(t, 30*time.Second, "the traces to be part of their tasks", func() error {
+		var page struct {
+			Tasks []struct {
+				ID     string
+				Traces []string
+				Tokens struct{ Total int64 }
+			}
+		}
+		if err := s.Get("/api/mindscope/v1/tasks?limit=100", &page); err != nil {
+			return err
+		}
+		if len(page.Tasks) != 3 {
+			return fmt.Errorf("%d tasks, want 3", len(page.Tasks))
+		}
+		for _, task := range page.Tasks {
+			if len(task.Traces) != 4 || task.Tokens.Total == 0 {
+				return fmt.Errorf("%s has the traces %v and %d tokens", task.ID, task.Traces, task.Tokens.Total)
+			}
+		}
+		return nil
+	})
 }
