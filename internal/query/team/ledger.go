@@ -217,7 +217,7 @@ func (a *audit) unknownOf(hop Hop) []string {
 	}
 	out := map[string]bool{}
 	for name := range a.agents() {
-		known := reports[name] || hop == HopMessage && (a.habits.takes[name] || a.habits.sends[name])
+		known := reports[name] || hop == HopMessage && (a.habits.takes[name] || a.habits.hears[name] || a.habits.sends[name])
 		if !known || hop == HopMessage && a.mute[name] {
 			out[name] = true
 		}

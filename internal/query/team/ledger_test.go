@@ -183,6 +183,20 @@ span 1/1 unknown of critic, writer
 not_answered at writer's message, 1: writer consumed boss's COMMAND and never answered
 `, sent+"    process agent.writer | 2s 1s | id=3 "+atAgent+"m1\n"+
 		"  process reply.boss | 5s 1s | id=5 kind=consumer ai_team.task.id=t ai_team.message.type=RESULT from=critic to=boss messaging.message.id=m9\n")
+	// Whoever reads along on the bus sees commands taken, since they are answered, and no answer taken: also where an
+	// agent takes commands and asks others.
+	f(`100.0 %
+message 2/2 unknown of boss, writer
+llm 0/0 unknown of boss, critic, writer
+record 0/0 unknown of boss, critic, writer
+artifact 0/0 unknown of boss, critic, writer
+log 0/0 unknown of boss, critic, writer
+span 1/1 unknown of critic, writer
+`, sent+"    process agent.writer | 2s 5s | id=3 "+atAgent+"m1\n"+
+		"      send cmd.critic | 3s 1ms | id=4 kind=producer ai_team.task.id=t ai_team.message.type=COMMAND from=writer to=critic messaging.message.id=m2\n"+
+		"        process agent.critic | 3s 1s | id=5 kind=consumer ai_team.task.id=t ai_team.message.type=COMMAND from=writer to=critic messaging.message.id=m2\n"+
+		"          send res.writer | 4s 1ms | id=6 kind=producer ai_team.task.id=t ai_team.message.type=RESULT from=critic to=writer messaging.message.id=m3 messaging.message.conversation_id=m2\n"+
+		"      send res.boss | 7s 1ms | id=7 kind=producer ai_team.task.id=t ai_team.message.type=RESULT from=writer to=boss messaging.message.id=m4 messaging.message.conversation_id=m1\n")
 	// Nobody has to listen to an event, and a message that could not be sent was not sent.
 	f(`100.0 %
 message 2/2
@@ -297,5 +311,80 @@ func TestRunningTaskIsNotIncomplete(t *testing.T) {
 	}
 	if !l.Open {
 		t.Error("the task runs")
+	}
+}
+
+// FuzzLedger accounts for tasks of random spans: it ends, nothing is found that was not expected, and the score is a share.
+func FuzzLedger(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{1, 0, 3, 2, 2, 9, 200, 41})
+	f.Add([]byte{255, 0, 0, 1, 2, 3, 9, 4, 17, 18, 19, 20, 21, 22})
+	f.Fuzz(func(t *testing.T, bytes []byte) {
+		pick := func(b byte, from ...string) string { return from[int(b)%len(from)] }
+		fold, joined := &Fold{}, map[string]Join{}
+		var lines []lineGroup
+		for i, b := range bytes {
+			s := Span{
+				TraceID: fmt.Sprint(b % 3), SpanID: fmt.Sprint(i), Start: int64(b) * int64(time.Minute), Duration: int64(b%7) - 2,
+				Kind: pick(b, "producer", "consumer", "client", "internal", "server"), Name: pick(b/5, "a", "INSERT x", "load_artifact", "save_artifact"),
+				Operation: pick(b/3, "", "chat", "invoke_workflow", "invoke_agent"), Status: pick(b/2, "unset", "error"),
+				Agent: pick(b/7, "", "x", "y"), Task: "t", Provisional: b%5 == 0, Inherited: b%11 == 0, Running: b%6 == 0, Collection: pick(b, "", "c"),
+				MessageID: pick(b/4, "", "m", "n"), CorrelationID: pick(b/6, "", "m", "n", "o"), HasTokens: b%2 == 0,
+			}
+			if b%4 != 3 {
+				s.ParentID = fmt.Sprint(int(b) % (len(bytes) + 1))
+			}
+			if b%2 == 0 {
+				s.Message = &Message{Type: pick(b/8, "", "COMMAND", "RESULT", "ERROR", "EVENT"), From: pick(b/9, "", "x", "y"), To: pick(b/10, "", "x", "y")}
+				s.Links = []SpanID{{fmt.Sprint(b % 3), fmt.Sprint(b % 9)}}
+			}
+			fold.Add(s)
+			lines = append(lines, lineGroup{trace: s.TraceID, span: s.SpanID, unnamed: b%3 == 0, n: int(b)})
+			if b%13 == 0 {
+				joined[s.TraceID] = Join{Trace: s.TraceID, By: pick(b, ByTime, ByLink, ByMessage), To: SpanID{s.TraceID, fmt.Sprint(b % 9)}}
+			}
+		}
+		if fold.Len() == 0 {
+			return
+		}
+		for _, now := range []int64{0, int64(1000 * time.Hour)} {
+			var l Ledger
+			a := examine(fold, lines, joined, habits{}, now)
+			a.wants("t")
+			a.into(&l)
+			for _, acc := range l.Accounts {
+				if acc.Found > acc.Expected || acc.Found < 0 {
+					t.Fatalf("%s: %d of %d", acc.Hop, acc.Found, acc.Expected)
+				}
+			}
+			if l.Score < 0 || l.Score > 100 {
+				t.Fatalf("score %v", l.Score)
+			}
+			for _, one := range l.Findings {
+				if one.Text == "" || one.Count < 1 {
+					t.Fatalf("%+v", one)
+				}
+			}
+		}
+	})
+}
+
+// TestLedgerOfALargeTask: the effort grows with the spans, not with their square.
+func TestLedgerOfALargeTask(t *testing.T) {
+	fold := &Fold{}
+	for i := range MaxSpans {
+		s := Span{TraceID: "1", SpanID: fmt.Sprint(i), Start: int64(i), Task: "t", Kind: []string{"producer", "consumer", "client"}[i%3], Agent: "x", Operation: "chat"}
+		s.ParentID = fmt.Sprint("gone", i)
+		s.Message = &Message{Type: typeCommand, From: "x", To: fmt.Sprint("y", i%100)}
+		s.MessageID = fmt.Sprint("m", i)
+		fold.Add(s)
+	}
+	begin := time.Now()
+	var l Ledger
+	examine(fold, nil, nil, habits{}, int64(time.Hour)).into(&l)
+	if took := time.Since(begin); took > 20*time.Second || len(l.Findings) == 0 {
+		t.Errorf("%d findings after %s", len(l.Findings), took)
+	} else {
+		t.Logf("%d findings after %s", len(l.Findings), took)
 	}
 }

@@ -14,7 +14,8 @@ import (
 
 // habits is which agents are known to report what. What an agent never reports is not missed.
 type habits struct {
-	sends, takes   map[string]bool // messages
+	sends          map[string]bool // messages of any type
+	takes          map[string]bool // messages that are no answers
 	answers, hears map[string]bool // answers that it gives, that it gets
 }
 
@@ -36,7 +37,7 @@ func (h *habits) see(kind, agent, messageType string) {
 		h.sends[agent] = true
 		h.answers[agent] = h.answers[agent] || answer
 	case "consumer":
-		h.takes[agent] = true
+		h.takes[agent] = h.takes[agent] || !answer
 		h.hears[agent] = h.hears[agent] || answer
 	}
 }

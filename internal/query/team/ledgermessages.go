@@ -184,7 +184,7 @@ func (a *audit) taken(m *message) bool {
 	case a.open:
 		a.items[m.item].n = 0
 		return true
-	case !a.habits.takes[m.to]:
+	case m.isAnswer() && !a.habits.hears[m.to], !m.isAnswer() && !a.habits.takes[m.to]:
 		a.items[m.item].n = 0
 		a.mute[m.to] = true
 		return true
