@@ -56,7 +56,7 @@ func randomQuery(rt *rapid.T) string {
 			`|= "draft"`, `!= "draft"`, `|= "a.b*c"`, `|= "" or "x"`, `|= "draft" or "long"`, `!= "draft" or "long"`, `|~ "(?i)draft"`, `!~ "(?i)draft"`, `|~ "^a"`,
 			`|> "<_>a<_>"`, `!> "<_>a<_>"`, `|= ip("10.0.0.0/8")`, `!= ip("10.0.0.0/8")`, `|~ "d|l"`,
 			`| agent="writer"`, `| agent!="writer" or level="error"`, `| level=~"error|warn" and team="press"`, `| trace_id!=""`, `| level=""`,
-			`| words > 4`, `| agent="writer" or words=5`, `| level_extracted="x"`, `| json`, `| logfmt`, `| drop __error__`, `| drop level`, `| keep agent, level`,
+			`| words > 4`, `| words="5"`, `| took!="" or words=~"5|6"`, `| missing=""`, `| agent="writer" or words=5`, `| level_extracted="x"`, `| json`, `| logfmt`, `| drop __error__`, `| drop level`, `| keep agent, level`,
 			`| line_format "{{.agent}} {{__line__}}"`, `| decolorize`, `| label_format agent="x", who=team`, `| unpack`))
 	}
 	return b.String()
@@ -124,7 +124,7 @@ func TestStoresAgree(t *testing.T) {
 		}
 		want := unpushed(t, rows, expr)
 		op := rapid.SampledFrom([]string{opCountOverTime, opBytesRate}).Draw(rt, "op")
-		by := rapid.SampledFrom([]string{"level, detected_level", "agent, service_name", "job", "words", "a, level", "level_extracted", "a, words", ""}).Draw(rt, "by")
+		by := rapid.SampledFrom([]string{"level, detected_level", "agent, service_name", "job", "words", "a, level", "level_extracted", "a, words", "words, took, missing", ""}).Draw(rt, "by")
 		window := rapid.SampledFrom([]string{"7s", "14s", "3s", "10s500ms", "1h"}).Draw(rt, "window")
 		counted, err := Parse(fmt.Sprintf("sum by (%s) (%s(%s | drop __error__ [%s]))", by, op, query, window))
 		if err != nil {

@@ -17,7 +17,7 @@ const maxFollowed = 10_000
 
 // Follow prepares a query for rows that arrive one by one.
 func Follow(expr *LogExpr) (*Follower, error) {
-	pl, err := newPlan(expr)
+	pl, err := newPlan(expr, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (e *Engine) Lines(ctx context.Context, p signal.Project, expr *LogExpr, at 
 	}
 	r, cancel := e.start(ctx, p)
 	defer cancel()
-	pl, err := newPlan(expr)
+	pl, err := newPlan(expr, nil)
 	if err != nil {
 		return nil, err
 	}

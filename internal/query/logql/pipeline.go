@@ -18,15 +18,15 @@ type plan struct {
 	whole bool
 }
 
-func newPlan(e *LogExpr) (*plan, error) {
+func newPlan(e *LogExpr, t *table) (*plan, error) {
 	asked := pushSelector(e)
 	pl := &plan{}
 	for _, m := range e.Matchers {
-		if _, exact := pushMatcher(m, true); !exact {
+		if _, exact := pushMatcher(m); !exact {
 			pl.selector = append(pl.selector, m)
 		}
 	}
-	pl.left = pushPipeline(asked, e.Stages)
+	pl.left = t.pushPipeline(asked, e.Stages)
 	pl.whole = asked.whole && len(pl.left) == 0
 	if len(asked.filter) > 0 {
 		pl.filter = asked.filter

@@ -26,19 +26,20 @@ func (p *pushed) add(f store.Filter, exact bool) {
 	p.filter = append(p.filter, f)
 }
 
-// pushMatcher returns the filter for a condition on a label; exact says that it holds for no other rows. A label that
+// pushMatcher returns the filter for a condition of a selector; exact says that it holds for no other rows. A label that
 // isn't known is in no record's stream.
-func pushMatcher(m *Matcher, selector bool) (f store.Filter, exact bool) {
-	k := knownByName[m.Name]
-	if !selector && (k == nil || !k.shown) {
-		return nil, false
+func pushMatcher(m *Matcher) (f store.Filter, exact bool) {
+	if k := knownByName[m.Name]; k != nil {
+		return pushLabel(k, m)
 	}
-	if k == nil {
-		if m.Matches("") {
-			return store.And{}, true
-		}
-		return store.Or{}, true
+	if m.Matches("") {
+		return store.And{}, true
 	}
+	return store.Or{}, true
+}
+
+// pushLabel does so for a label whose fields are known.
+func pushLabel(k *known, m *Matcher) (f store.Filter, exact bool) {
 	var literals []string
 	negated := m.Op == MatchNotEqual || m.Op == MatchNotRegexp
 	switch m.Op {
@@ -102,7 +103,7 @@ func pushField(field string, literals []string, negated bool) store.Filter {
 func pushSelector(e *LogExpr) *pushed {
 	p := &pushed{whole: true}
 	for _, m := range e.Matchers {
-		p.add(pushMatcher(m, true))
+		p.add(pushMatcher(m))
 	}
 	return p
 }
@@ -156,13 +157,17 @@ func pushText(op string, t LineText) (store.Filter, bool) {
 }
 
 // pushFilter asks for the lines of a label filter on labels that records come with.
-func pushFilter(f LabelFilter) (store.Filter, bool) {
+func (t *table) pushFilter(f LabelFilter) (store.Filter, bool) {
 	switch f := f.(type) {
 	case *StringFilter:
-		return pushMatcher(f.Matcher, false)
+		k := t.known(f.Name)
+		if k == nil || !k.shown {
+			return nil, false
+		}
+		return pushLabel(k, f.Matcher)
 	case *AndFilter:
-		left, leftExact := pushFilter(f.Left)
-		right, rightExact := pushFilter(f.Right)
+		left, leftExact := t.pushFilter(f.Left)
+		right, rightExact := t.pushFilter(f.Right)
 		switch {
 		case left == nil:
 			return right, false
@@ -171,8 +176,8 @@ func pushFilter(f LabelFilter) (store.Filter, bool) {
 		}
 		return store.And{left, right}, leftExact && rightExact
 	case *OrFilter:
-		left, leftExact := pushFilter(f.Left)
-		right, rightExact := pushFilter(f.Right)
+		left, leftExact := t.pushFilter(f.Left)
+		right, rightExact := t.pushFilter(f.Right)
 		if left == nil || right == nil {
 			return nil, false
 		}
@@ -183,7 +188,7 @@ func pushFilter(f LabelFilter) (store.Filter, bool) {
 
 // pushPipeline adds to what a selector asks for all that the stages say about records as they are stored. left are the
 // stages that are still to be run on what comes back.
-func pushPipeline(p *pushed, stages []Stage) (left []Stage) {
+func (t *table) pushPipeline(p *pushed, stages []Stage) (left []Stage) {
 	lineAsStored, labelsAsStored := true, true
 	for _, s := range stages {
 		switch s := s.(type) {
@@ -197,7 +202,7 @@ func pushPipeline(p *pushed, stages []Stage) (left []Stage) {
 			}
 		case *FilterStage:
 			if labelsAsStored {
-				f, exact := pushFilter(s.Filter)
+				f, exact := t.pushFilter(s.Filter)
 				p.addMaybe(f, exact)
 				if exact {
 					continue

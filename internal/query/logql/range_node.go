@@ -12,18 +12,22 @@ import (
 // rangeNode computes an aggregation over a range: from counts of the store where it can give them, else from rows. by,
 // when not nil, are the labels that the expression around sums by.
 func (r *run) rangeNode(e *RangeExpr, by []string) (node, error) {
-	pl, err := newPlan(e.Log)
+	t, err := r.lookUp(e, by)
+	if err != nil {
+		return nil, err
+	}
+	pl, err := newPlan(e.Log, t)
 	if err != nil {
 		return nil, err
 	}
 	g := r.grouping(e, by)
-	if fields, ok := g.knownFields(); ok && pl.whole && countable(e) {
-		n, err := r.countsNode(e, pl, g, fields)
+	if labels, ok := g.labels(t); ok && pl.whole && countable(e) {
+		n, err := r.countsNode(e, pl, labels)
 		if n != nil || !errors.Is(err, store.ErrTooMany) && err != nil {
 			return n, err
 		}
 	}
-	return r.rowsNode(e, pl, g), nil
+	return r.rowsNode(e, pl, g, t), nil
 }
 
 // countable tells whether an aggregation is made of numbers of lines and bytes.
@@ -72,10 +76,13 @@ func (r *run) grouping(e *RangeExpr, by []string) seriesBy {
 
 // labels returns the known labels that make the series of records without parsed labels; false when a label may be an
 // attribute that isn't known.
-func (g seriesBy) labels() (labels []*known, ok bool) {
+func (g seriesBy) labels(t *table) (labels []*known, ok bool) {
 	for _, name := range g.names {
-		k := knownByName[name]
+		k := t.known(name)
 		if k == nil {
+			if fields, ok := t.of(name); ok && len(fields) == 0 {
+				continue // no record has it
+			}
 			return nil, false
 		}
 		if !g.all || !k.stream && k.shown && !slices.Contains(g.without, name) {
@@ -93,12 +100,8 @@ func (g seriesBy) labels() (labels []*known, ok bool) {
 	return labels, true
 }
 
-// knownFields returns the fields of these labels, each once.
-func (g seriesBy) knownFields() ([]string, bool) {
-	labels, ok := g.labels()
-	if !ok {
-		return nil, false
-	}
+// fieldsOfAll returns the fields of labels, each once.
+func fieldsOfAll(labels []*known) []string {
 	var fields []string
 	for _, k := range labels {
 		for _, f := range k.fields {
@@ -107,7 +110,7 @@ func (g seriesBy) knownFields() ([]string, bool) {
 			}
 		}
 	}
-	return fields, true
+	return fields
 }
 
 // of returns the labels of the series of a line that reader has read.
@@ -149,7 +152,8 @@ const (
 )
 
 // countsNode asks the store for lines and bytes by label and time. It returns nil when the windows don't fit into steps.
-func (r *run) countsNode(e *RangeExpr, pl *plan, g seriesBy, fields []string) (node, error) {
+func (r *run) countsNode(e *RangeExpr, pl *plan, labels []*known) (node, error) {
+	fields := fieldsOfAll(labels)
 	size := e.Range
 	steps := r.steps.count()
 	if steps > 1 {
@@ -176,7 +180,6 @@ func (r *run) countsNode(e *RangeExpr, pl *plan, g seriesBy, fields []string) (n
 	if err != nil {
 		return nil, err
 	}
-	labels, _ := g.labels()
 	for i := range groups {
 		bucket := 0
 		if q.Step > 0 {

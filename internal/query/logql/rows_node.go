@@ -38,8 +38,8 @@ type window struct {
 
 const sampleBytes = 16
 
-func (r *run) rowsNode(e *RangeExpr, pl *plan, g seriesBy) node {
-	only, fields := needs(e, pl, g)
+func (r *run) rowsNode(e *RangeExpr, pl *plan, g seriesBy, t *table) node {
+	only, fields := needs(e, pl, g, t)
 	n := &rowsNode{run: r, expr: e, plan: pl, by: g, reader: newRowReader(only), series: map[string]*window{}}
 	n.line.labels.want = only
 	next, stop := iter.Pull2(r.events.Select(r.ctx, r.project, store.Select{
@@ -54,7 +54,7 @@ func (r *run) rowsNode(e *RangeExpr, pl *plan, g seriesBy) node {
 }
 
 // needs returns the labels that a range looks at, nil for all of them, and the fields to read, nil for all.
-func needs(e *RangeExpr, pl *plan, g seriesBy) (only map[string]bool, fields []string) {
+func needs(e *RangeExpr, pl *plan, g seriesBy, t *table) (only map[string]bool, fields []string) {
 	only = map[string]bool{"service_name": true} // errors name it
 	for _, name := range g.names {
 		only[name] = true
@@ -89,11 +89,11 @@ func needs(e *RangeExpr, pl *plan, g seriesBy) (only map[string]bool, fields []s
 			return nil, nil
 		}
 	}
-	return only, fieldsOf(only, body)
+	return only, t.fieldsOf(only, body)
 }
 
 // fieldsOf returns the fields that labels are made of, nil when some may be attributes of any name.
-func fieldsOf(only map[string]bool, body bool) []string {
+func (t *table) fieldsOf(only map[string]bool, body bool) []string {
 	fields, all := []string{}, false
 	if body {
 		fields = append(fields, store.FieldBody)
@@ -102,13 +102,9 @@ func fieldsOf(only map[string]bool, body bool) []string {
 		if plain, ok := strings.CutSuffix(name, extracted); ok {
 			only[plain] = true // a parser finds it under that name
 		}
-		k := knownByName[name]
-		if k == nil && name != labelError && name != labelErrorDetails {
-			all = true
-		}
-		if k != nil {
-			fields = append(fields, k.fields...)
-		}
+		of, ok := t.of(name)
+		all = all || !ok
+		fields = append(fields, of...)
 	}
 	if all {
 		return nil

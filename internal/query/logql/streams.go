@@ -18,7 +18,7 @@ type labelGroup struct {
 
 // groups returns figures by known labels. The expression must be one that the store can answer by itself.
 func (r *run) groups(e *LogExpr, at signal.TimeRange, labels []*known, columns ...store.Column) ([]labelGroup, error) {
-	pl, err := newPlan(e)
+	pl, err := newPlan(e, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (e *Engine) Streams(ctx context.Context, p signal.Project, selectors []*Log
 func (e *Engine) LabelNames(ctx context.Context, p signal.Project, selector *LogExpr, at signal.TimeRange) ([]string, error) {
 	r, cancel := e.start(ctx, p)
 	defer cancel()
-	pl, err := newPlan(selector)
+	pl, err := newPlan(selector, nil)
 	if err != nil {
 		return nil, err
 	}
