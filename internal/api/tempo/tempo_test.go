@@ -2,10 +2,12 @@ package tempo
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -49,9 +51,15 @@ step | 60s 1s | id=9 parent=8
 
 const window = "&start=1772359000&end=1772360000"
 
+func clock() time.Time { return base.Add(30 * time.Minute) }
+
 func served(t testing.TB) http.Handler {
 	t.Helper()
-	clock := func() time.Time { return base.Add(30 * time.Minute) }
+	return New(traceql.New(filled(t), traceql.Options{}), "v0.0.0", clock)
+}
+
+func filled(t testing.TB) store.Events {
+	t.Helper()
 	db := memdb.New(memdb.Config{Clock: clock})
 	sink := identity.New(store.NewSink(db, nil))
 	for block := range strings.SplitSeq(scenario, "---\n") {
@@ -71,7 +79,7 @@ func served(t testing.TB) http.Handler {
 	if _, err := store.NewSink(db, nil).Traces(t.Context(), signal.DefaultProject, bare); err != nil {
 		t.Fatal(err)
 	}
-	return New(traceql.New(db, traceql.Options{}), "v0.0.0", clock)
+	return db
 }
 
 func ask(t testing.TB, h http.Handler, method, target string, headers ...string) *httptest.ResponseRecorder {
@@ -401,4 +409,53 @@ func TestT10MetricsInstant(t *testing.T) {
 		t.Errorf("%+v", doc)
 	}
 	golden(t, "T10-syntax", "/api/metrics/query?q="+escape("{} | count_over_time() by(")+window)
+}
+
+// TestT12MetricsSummary is the one endpoint of Grafana 10 that is not served: its panel says so.
+func TestT12MetricsSummary(t *testing.T) { golden(t, "T12-summary", "/api/metrics/summary?q={}") }
+
+// deaf is a store of which a part does not answer.
+type deaf struct{ store.Events }
+
+func (d deaf) Select(ctx context.Context, p signal.Project, q store.Select) iter.Seq2[*store.Row, error] {
+	return func(yield func(*store.Row, error) bool) {
+		for r, err := range d.Events.Select(ctx, p, q) {
+			if !yield(r, err) {
+				return
+			}
+		}
+		yield(nil, store.ErrPartial)
+	}
+}
+
+func TestPartialAnswersSaySo(t *testing.T) {
+	h := New(traceql.New(deaf{filled(t)}, traceql.Options{}), "v0.0.0", clock)
+	body := ask(t, h, http.MethodGet, "/api/v2/traces/1", grafanaTrace()...).Body.Bytes()
+	if message := only(t, body, 4); string(message) != partialMessage {
+		t.Errorf("message %q", message)
+	}
+	if len(only(t, body, 1)) == 0 {
+		t.Error("no trace")
+	}
+	for target, want := range map[string]string{
+		"/api/v2/traces/1": `"status":"PARTIAL"`,
+		"/api/metrics/query_range?step=60s&q=" + escape("{} > {} | rate()") + window: `"status":"PARTIAL"`,
+	} {
+		if got := ask(t, h, http.MethodGet, target).Body.String(); !strings.Contains(got, want) {
+			t.Errorf("%s: no %s in %s", target, want, got)
+		}
+	}
+}
+
+func TestTooLargeQuestions(t *testing.T) {
+	h := New(traceql.New(filled(t), traceql.Options{Memory: 100, Series: 1}), "v0.0.0", clock)
+	for target, want := range map[string]int{
+		"/api/traces/1":             http.StatusRequestEntityTooLarge,
+		"/api/search?q={}" + window: http.StatusUnprocessableEntity,
+		"/api/metrics/query?q=" + escape("{} | rate() by(name)") + window: http.StatusUnprocessableEntity,
+	} {
+		if w := ask(t, h, http.MethodGet, target); w.Code != want || !strings.Contains(w.Body.String(), "memory") {
+			t.Errorf("%s: %d %s, want %d", target, w.Code, w.Body, want)
+		}
+	}
 }
