@@ -93,6 +93,10 @@ func run(ctx context.Context, e querier, t logstorage.TenantID, text string, at 
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
+	if err != nil && strings.Contains(err.Error(), "requires more than") {
+		// The engine has no mark for what would take too much of its memory, but these words.
+		return fmt.Errorf("run query: %w: %w", store.ErrTooMany, err)
+	}
 	if err != nil {
 		return fmt.Errorf("run query: %w", err)
 	}

@@ -26,6 +26,7 @@ func traceQuestions(end time.Time, samples []fill.Sample) []question {
 		search("structural_hour_nothing", `{} >> {kind=client && span.db.system.name="postgresql" && duration > 1h}`, hour, 0),
 		search("structural_hour_every", `{name="save_artifact"} > {}`, hour, 0),
 		search("groups_hour", `{} | by(resource.service.name) | count() > 100`, hour, 0),
+		search("groups_all", `{} | by(resource.service.name) | count() > 100000`, all, 0),
 		values("tag_values_service", "resource.service.name", 1),
 		values("tag_values_model", "span.gen_ai.request.model", 3),
 		values("tag_values_name", "name", 10),
