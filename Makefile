@@ -66,12 +66,15 @@ dashboards: ## write deploy/grafana and deploy/prometheus from the program's own
 	@$(GO) run ./deploy
 
 # Each bench-NAME writes bench/NAME.json; bench/NAME.yaml says what the figures mean and must reach.
-.PHONY: bench bench-server bench-sdk bench-store bench-enrich bench-grafana bench-dashboards bench-live
-bench: bench-server bench-sdk bench-store bench-enrich bench-grafana bench-dashboards bench-live ## measure, and write docs/performance.md (SIZE=small for a quick look)
+.PHONY: bench bench-server bench-sdk bench-store bench-enrich bench-grafana bench-dashboards bench-live bench-metrics
+bench: bench-server bench-sdk bench-store bench-enrich bench-grafana bench-dashboards bench-live bench-metrics ## measure, and write docs/performance.md (SIZE=small for a quick look)
 	@$(GO) run ./test/benchreport doc
 	@cat docs/performance.md
 bench-server: build
 	$(GO) run ./test/benchreport server -bin bin/mindscope -o bench/server.json
+bench-metrics: build
+	cd test/prometheus/stock && $(GO) build -o $(CURDIR)/bin/prometheus github.com/prometheus/prometheus/cmd/prometheus
+	$(GO) run ./test/benchreport metrics -bin bin/mindscope -stock bin/prometheus -o bench/metrics.json
 bench-live: build
 	$(GO) run ./test/benchreport live -bin bin/mindscope -o bench/live.json
 bench-enrich:

@@ -3,6 +3,7 @@
 //
 //	benchreport server -bin bin/mindscope -o bench/server.json
 //	benchreport enrich -o bench/enrich.json
+//	benchreport metrics -bin bin/mindscope -stock bin/prometheus -o bench/metrics.json
 //	benchreport doc -dir bench -o docs/performance.md
 package main
 
@@ -22,7 +23,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: server, enrich, live or doc")
+		return errors.New("say what to do: server, enrich, metrics, live or doc")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	switch args[0] {
@@ -41,6 +42,15 @@ func run(args []string) error {
 			return err
 		}
 		return enrich(*runs, *out)
+	case "metrics":
+		bin := flags.String("bin", "bin/mindscope", "the server's binary")
+		stock := flags.String("stock", "bin/prometheus", "a stock Prometheus")
+		rounds := flags.Int("rounds", 9, "how often each figure is measured")
+		out := flags.String("o", "bench/metrics.json", "file for the figures")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return metrics(*bin, *stock, *rounds, *out)
 	case "live":
 		bin := flags.String("bin", "bin/mindscope", "the server's binary")
 		probes := flags.Int("probes", 100, "how many events are measured")
@@ -64,6 +74,6 @@ func run(args []string) error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("%q is nothing that can be done: server, enrich, live or doc", args[0])
+		return fmt.Errorf("%q is nothing that can be done: server, enrich, metrics, live or doc", args[0])
 	}
 }

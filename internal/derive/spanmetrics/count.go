@@ -50,6 +50,7 @@ func (m *Metrics) count(p signal.Project, s *span, now int64) {
 		m.money(project, s, e)
 	}
 	m.edges(project, s, e)
+	m.nest(project, s)
 	m.spans(project, s, e)
 	if s.sdkMetrics {
 		return // its sender counts the rest
@@ -128,7 +129,8 @@ func (m *Metrics) agent(project string, s *span, e exemplar) {
 }
 
 // edges draws the service graph: who works for whom. An agent that was called over the bus is known by the message's
-// sender; a tool and a provider by the span that called them.
+// sender, one that was called in the same process by the agent's span above it (nest); a tool and a provider by the span
+// that called them.
 func (m *Metrics) edges(project string, s *span, e exemplar) {
 	client, server, kind := "", "", ""
 	switch {
@@ -141,11 +143,16 @@ func (m *Metrics) edges(project string, s *span, e exemplar) {
 	default:
 		return
 	}
-	m.add(project, s.team, graphTotal, 1, e, client, server, kind)
-	if s.failed() {
-		m.add(project, s.team, graphFailed, 1, e, client, server, kind)
+	m.edge(project, s.team, e, s.seconds(), s.failed(), client, server, kind)
+}
+
+// edge counts one call between two.
+func (m *Metrics) edge(project, team string, e exemplar, seconds float64, failed bool, client, server, kind string) {
+	m.add(project, team, graphTotal, 1, e, client, server, kind)
+	if failed {
+		m.add(project, team, graphFailed, 1, e, client, server, kind)
 	}
-	m.observe(project, s.team, graphSeconds, s.seconds(), e, client, server, kind)
+	m.observe(project, team, graphSeconds, seconds, e, client, server, kind)
 }
 
 // spans counts each span under a name that holds no ids.

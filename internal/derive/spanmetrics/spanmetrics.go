@@ -1,6 +1,7 @@
 package spanmetrics
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -50,12 +51,14 @@ type Metrics struct {
 	vectors map[string]*vector
 	flight  *flight
 	owners  *owners
+	nested  *nested
 	// below remembers spans that have a call of a model below them.
 	below *recent
 	// capped counts label values that were put into other; overflows, attempts that were given up for want of room.
 	capped, overflows uint64
 	span              span // reused
-	order             []int
+	order             []place
+	now               int64 // nanoseconds, of the rows that are counted
 }
 
 // recentSpans bounds what is remembered of spans that have ended.
@@ -74,7 +77,7 @@ const (
 
 // New returns Metrics that have counted nothing.
 func New(cfg Config) *Metrics {
-	m := &Metrics{cfg: cfg.withDefaults(), vectors: map[string]*vector{}, below: newRecent(recentSpans), owners: newOwners()}
+	m := &Metrics{cfg: cfg.withDefaults(), vectors: map[string]*vector{}, below: newRecent(recentSpans), owners: newOwners(), nested: newNested()}
 	m.flight = newFlight(m.cfg.Running)
 	for _, d := range conv.Metrics() {
 		if d.Instrument == "gauge" {
@@ -102,11 +105,12 @@ func (m *Metrics) Committed(p signal.Project, rows []store.Row) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.cfg.Clock().UnixNano()
+	m.now = now
 	m.order = m.order[:0]
 	for i := range rows {
 		switch rows[i].Kind {
 		case store.KindSpan:
-			m.order = append(m.order, i)
+			m.order = append(m.order, place{i, rows[i].Get(store.FieldEnd).Int(), rows[i].Time})
 		case store.KindStart:
 			m.span.read(&rows[i])
 			m.started(p, &m.span, now)
@@ -117,30 +121,30 @@ func (m *Metrics) Committed(p signal.Project, rows []store.Row) {
 			m.found(p, &rows[i])
 		}
 	}
-	slices.SortStableFunc(m.order, func(a, b int) int { return endOf(&rows[a], &rows[b]) })
-	for _, i := range m.order {
-		m.span.read(&rows[i])
+	slices.SortStableFunc(m.order, place.compare)
+	for _, o := range m.order {
+		m.span.read(&rows[o.row])
 		m.flight.alive(p, &m.span, now)
 		m.count(p, &m.span, now)
 	}
 }
 
-// endOf compares the ends of two spans.
-func endOf(a, b *store.Row) int {
-	ea, eb := a.Get(store.FieldEnd).Int(), b.Get(store.FieldEnd).Int()
-	switch {
-	case ea < eb:
-		return -1
-	case ea > eb:
-		return 1
-	}
-	return int(min(1, max(-1, b.Time-a.Time))) // of the same end, the one that began later is the inner one
+// place is where a span stands in the order of their ends.
+type place struct {
+	row        int
+	end, start int64
+}
+
+// compare puts what ended first first; of the same end, the one that began later is the inner one.
+func (p place) compare(o place) int {
+	return cmp.Or(cmp.Compare(p.end, o.end), cmp.Compare(o.start, p.start))
 }
 
 // Tick counts as failed what shows no sign of life any more. Call it every few seconds.
 func (m *Metrics) Tick() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.now = m.cfg.Clock().UnixNano()
 	for _, a := range m.flight.lost(m.cfg.Clock().Add(-m.cfg.LostAfter).UnixNano()) {
 		m.add(a.Project, a.Team, conv.PromAITeamTasksTotal, 1, exemplar{}, "failed")
 	}
@@ -167,7 +171,7 @@ func (m *Metrics) observe(p, team, name string, x float64, e exemplar, values ..
 func (m *Metrics) at(p, team, name string, values []string) *series {
 	all := [8]string{p, team}
 	n := 2 + copy(all[2:], values)
-	s, capped := m.vectors[name].at(m.cfg.LabelValues, m.cfg.Clock().UnixNano()-1e6, all[:n]...)
+	s, capped := m.vectors[name].at(m.cfg.LabelValues, m.now-1e6, all[:n]...)
 	if capped {
 		m.capped++
 	}

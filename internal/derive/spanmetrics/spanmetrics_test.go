@@ -299,6 +299,45 @@ func TestServiceGraph(t *testing.T) {
 	}
 }
 
+// TestNestedAgents: agents of one process call each other without messages: the span above says who called, through tools
+// and whatever else is between, also when the server was restarted meanwhile. A message has its edge already.
+func TestNestedAgents(t *testing.T) {
+	m := New(Config{})
+	agent := func(id, parent, name string, fields ...store.Field) store.Row {
+		return row(id, parent, append([]store.Field{text(store.FieldOperation, "invoke_agent"), text(store.FieldAgent, name)}, fields...)...)
+	}
+	m.Committed("default", []store.Row{agent("w", "x", "writer", text(store.FieldStatus, "error")), agent("c", "p", "critic")})
+	m.Committed("default", []store.Row{row("x", "o", text(store.FieldOperation, "execute_tool"), text(store.FieldTool, "transfer"), text(store.FieldAgent, "orchestrator"))})
+	raw, err := m.Save()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m = New(Config{})
+	if err := m.Load(raw); err != nil {
+		t.Fatal(err)
+	}
+	m.Committed("default", []store.Row{row("p", "o", text(store.FieldSpanKind, "consumer"), text(fieldFrom, "orchestrator"), text(fieldTo, "critic"))})
+	m.Committed("default", []store.Row{agent("o", "t", "orchestrator"), task("t")})
+	got := map[string]float64{}
+	for name, n := range counted(t, m, false) {
+		if strings.HasPrefix(name, graphTotal) || strings.HasPrefix(name, graphFailed) {
+			got[name] = n
+		}
+	}
+	want := map[string]float64{
+		graphTotal + "{orchestrator,,writer}":                 1,
+		graphFailed + "{orchestrator,,writer}":                1,
+		graphTotal + "{orchestrator,messaging_system,critic}": 1,
+		graphTotal + "{orchestrator,virtual_node,transfer}":   1,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if m.nested.n != 0 {
+		t.Errorf("%d calls still wait", m.nested.n)
+	}
+}
+
 func TestLabelValuesAreCapped(t *testing.T) {
 	m := New(Config{LabelValues: 10})
 	for i := range 100_000 {

@@ -12,11 +12,12 @@ const stateVersion = 1
 
 // state is what survives a restart. Exemplars don't.
 type state struct {
-	Version           int                  `json:"version"`
-	Series            map[string][]*series `json:"series"`
-	Running           []*attempt           `json:"running"`
-	Ended, Below      []string             `json:",omitempty"`
-	Owners            []ownerState         `json:",omitempty"`
+	Version           int                     `json:"version"`
+	Series            map[string][]*series    `json:"series"`
+	Running           []*attempt              `json:"running"`
+	Ended, Below      []string                `json:",omitempty"`
+	Owners            []ownerState            `json:",omitempty"`
+	Nested            map[string][]nestedCall `json:",omitempty"`
 	Capped, Overflows uint64
 }
 
@@ -24,7 +25,7 @@ type state struct {
 func (m *Metrics) Save() ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := state{Version: stateVersion, Series: map[string][]*series{}, Capped: m.capped, Overflows: m.overflows, Ended: m.flight.ended.keys(), Below: m.below.keys(), Owners: m.owners.save()}
+	s := state{Version: stateVersion, Series: map[string][]*series{}, Capped: m.capped, Overflows: m.overflows, Ended: m.flight.ended.keys(), Below: m.below.keys(), Owners: m.owners.save(), Nested: m.nested.waiting}
 	for name, v := range m.vectors {
 		for _, key := range slices.Sorted(maps.Keys(v.series)) {
 			s.Series[name] = append(s.Series[name], v.series[key])
@@ -53,6 +54,9 @@ func (m *Metrics) Load(raw []byte) error {
 	defer m.mu.Unlock()
 	m.capped, m.overflows = s.Capped, s.Overflows
 	m.owners.load(s.Owners)
+	for key, calls := range s.Nested {
+		m.nested.put(key, calls...)
+	}
 	for name, all := range s.Series {
 		v, ok := m.vectors[name]
 		if !ok {
