@@ -112,7 +112,7 @@ func agentPerformance() board {
 					links: []dataLink{tracesOfAgent()},
 				},
 				tracesTable("Slow calls of agents", "Traces with calls of agents longer than ten seconds, the longest trace first.",
-					`{ span.gen_ai.operation.name = "invoke_agent" && duration > 10s } | select(span.gen_ai.agent.name, span.ai_team.quality_score)`),
+					`span.gen_ai.operation.name = "invoke_agent" && duration > 10s`, "span.gen_ai.agent.name, span.ai_team.quality_score"),
 			}},
 		},
 	}

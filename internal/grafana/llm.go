@@ -121,7 +121,7 @@ func llmMetrics() board {
 					links: []dataLink{tracesOfModel()},
 				},
 				tracesTable("Slow calls", "Calls of models that took longer than ten seconds, the longest trace first.",
-					`{ span.gen_ai.operation.name =~ "chat|generate_content|text_completion" && duration > 10s } | select(span.gen_ai.response.model, span.gen_ai.agent.name, span.gen_ai.usage.output_tokens)`),
+					`span.gen_ai.operation.name =~ "chat|generate_content|text_completion" && duration > 10s`, "span.gen_ai.response.model, span.gen_ai.agent.name, span.gen_ai.usage.output_tokens"),
 			}},
 			{"Errors", []panel{
 				{

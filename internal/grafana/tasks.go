@@ -101,9 +101,9 @@ func taskOverview() board {
 			}},
 			{"Tasks", []panel{
 				tracesTable("Slowest tasks", "Tasks that took longer than 95 % of those of the time range, the slowest first. A click on an id opens the trace.",
-					`{ nestedSetParent < 0 && duration > ${slow}s } | select(span.ai_team.task.id, span.ai_team.task.type)`),
+					"nestedSetParent < 0 && duration > ${slow}s", "span.ai_team.task.id, span.ai_team.task.type"),
 				tracesTable("Failed tasks", "Tasks that failed, the slowest first. A click on an id opens the trace.",
-					`{ nestedSetParent < 0 && status = error } | select(span.ai_team.task.id, span.ai_team.task.type, statusMessage)`),
+					"nestedSetParent < 0 && status = error", "span.ai_team.task.id, span.ai_team.task.type, statusMessage"),
 				{
 					title: "Error lines", kind: "logs", width: 24, height: 9,
 					text:    "Log lines of level error and above, of all services. The link in a line's details opens its trace.",
@@ -144,11 +144,16 @@ func queueWait() panel {
 	}
 }
 
-// tracesTable is a table of traces, the longest first. The column of ids is Tempo's own link to the trace.
-func tracesTable(title, text, traceQL string) panel {
+// ofTeam is a condition on spans: that they are of a chosen team, by one of the two attributes that name it. Those that
+// name none are shown whatever is chosen.
+const ofTeam = `(span.ai_team.team =~ "$team" || resource.service.namespace =~ "$team" || span.ai_team.team = nil && resource.service.namespace = nil)`
+
+// tracesTable is a table of the traces that have a span for which the condition holds, the longest first, with some
+// attributes. The column of ids is Tempo's own link to the trace.
+func tracesTable(title, text, condition, attributes string) panel {
 	return panel{
 		title: title, text: text, kind: "table", width: 12, height: 9,
-		queries: []query{{source: traces, expr: traceQL, limit: 100}},
+		queries: []query{{source: traces, expr: "{ " + condition + " && " + ofTeam + " } | select(" + attributes + ")", limit: 100}},
 		overrides: []override{{matcher{"byName", "traceID"}, []property{{"links", []dataLink{
 			tracesOf("Open the trace", "${__value.raw}"),
 			{Title: "The task in MindScope", URL: "${mindscope}/api/mindscope/v1/tasks/${__value.raw}", TargetBlank: true},

@@ -46,8 +46,11 @@ func (d *demo) testTraces(t *testing.T) {
 						expected[s.Trace] = true
 					}
 				}
-				if got := d.search(t, view.Fill(target.Query, "")); cmp.Diff(expected, got) != "" {
-					t.Errorf("%s: %s (-want +got):\n%s", p.Title, view.Fill(target.Query, ""), cmp.Diff(expected, got))
+				for team, want := range map[string]map[string]bool{".*": expected, "newsroom|lab": expected, "lab": {}} {
+					view.Values["team"] = team
+					if diff := cmp.Diff(want, d.search(t, view.Fill(target.Query, ""))); diff != "" {
+						t.Errorf("%s: %s (-want +got):\n%s", p.Title, view.Fill(target.Query, ""), diff)
+					}
 				}
 			}
 		}
