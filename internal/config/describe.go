@@ -56,7 +56,7 @@ func docs() map[string]string {
 		"payload_retention":           "how long prompts and other contents are kept, at most `retention`",
 		"store.max_disk_mib":          "disk that spans, logs and contents may take in MiB: the oldest days go first; 0 is no bound",
 		"store.min_free_mib":          "free disk in MiB below which nothing more is taken",
-		"store.nodes":                 "storage nodes, host:port each, that hold the rows in place of the folder ([storage-nodes.md](storage-nodes.md))",
+		"store.nodes":                 "storage nodes, host:port each, `https://` in front of those with TLS, that hold the rows in place of the folder ([storage-nodes.md](storage-nodes.md))",
 		"store.payload_nodes":         "storage nodes that hold the contents; empty is those of `store.nodes`",
 		"store.node_account":          "number that tells servers apart which share storage nodes",
 		"wal.sync":                    "when telemetry is acknowledged: `always` when it is on disk; `interval` when the operating system has it, which writes it once a second: up to a second is lost when the machine stops, nothing when only the server does",

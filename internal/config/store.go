@@ -78,8 +78,8 @@ func nodeList(key string, field func(*Config) *[]string) setting {
 				return "empty without store.nodes"
 			}
 			for i, addr := range addrs {
-				if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" || slices.Contains(addrs[:i], addr) {
-					return "host:port each, as node1:9428,node2:9428, none of them twice"
+				if host, port, err := net.SplitHostPort(strings.TrimPrefix(addr, "https://")); err != nil || host == "" || port == "" || slices.Contains(addrs[:i], addr) {
+					return "host:port each, as node1:9428,node2:9428, https:// in front of those with TLS, none of them twice"
 				}
 			}
 			return rule(len(addrs) == 0 || !c.Memory, "empty with memory")

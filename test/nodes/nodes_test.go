@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,10 +60,11 @@ func TestMain(m *testing.M) {
 type storageNode struct {
 	t         testing.TB
 	addr, dir string
+	flags     []string // beside the common ones, or in place of them
 	cmd       *exec.Cmd
 }
 
-func startNodes(t testing.TB, n int) []*storageNode {
+func startNodes(t testing.TB, n int, flags ...string) []*storageNode {
 	t.Helper()
 	var out []*storageNode
 	for range n {
@@ -72,7 +72,7 @@ func startNodes(t testing.TB, n int) []*storageNode {
 		if err != nil {
 			t.Fatal(err)
 		}
-		nd := &storageNode{t: t, addr: l.Addr().String(), dir: t.TempDir()}
+		nd := &storageNode{t: t, addr: l.Addr().String(), dir: t.TempDir(), flags: flags}
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -92,14 +92,15 @@ func (nd *storageNode) start() {
 	nd.cmd = exec.Command(path, "-storageDataPath="+nd.dir, "-httpListenAddr="+nd.addr, "-retentionPeriod=100y",
 		"-futureRetention=3d", "-inmemoryDataFlushInterval=1s", "-internaldelete.enable", "-insert.maxFieldsPerLine=2000", "-loggerLevel=ERROR",
 		"-storage.minFreeDiskSpaceBytes=1MB", "-memory.allowedBytes=128MB")
+	nd.cmd.Args = append(nd.cmd.Args, nd.flags...)
 	nd.cmd.Stderr = os.Stderr
 	if err := nd.cmd.Start(); err != nil {
 		nd.t.Fatal(err)
 	}
 	for end := time.Now().Add(20 * time.Second); ; {
-		resp, err := http.Get("http://" + nd.addr + "/health")
+		conn, err := net.Dial("tcp", nd.addr)
 		if err == nil {
-			resp.Body.Close()
+			conn.Close()
 			return
 		}
 		if time.Now().After(end) {

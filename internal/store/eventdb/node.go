@@ -105,6 +105,7 @@ func (b *block) rows(keep func(r *logstorage.InsertRow) bool) (*block, error) {
 // node is one storage node.
 type node struct {
 	addr string
+	url  string // scheme, host and port
 	sel  *netselect.Storage
 	http *http.Client
 
@@ -123,8 +124,13 @@ type node struct {
 	resent atomic.Uint64 // rows
 }
 
-func newNode(addr string, sel *netselect.Storage) *node {
-	return &node{addr: addr, sel: sel, http: &http.Client{Timeout: nodeTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute}}}
+// newNode speaks to host:port, over TLS when secure.
+func newNode(addr string, secure bool, sel *netselect.Storage) *node {
+	scheme := "http://"
+	if secure {
+		scheme = schemeTLS
+	}
+	return &node{addr: addr, url: scheme + addr, sel: sel, http: &http.Client{Timeout: nodeTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute}}}
 }
 
 func (nd *node) close() {
@@ -198,7 +204,7 @@ func isDial(err error) bool {
 
 // send posts a block.
 func (nd *node) send(ctx context.Context, b *block) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+nd.addr+"/internal/insert?version="+netinsert.ProtocolVersion, bytes.NewReader(b.body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, nd.url+"/internal/insert?version="+netinsert.ProtocolVersion, bytes.NewReader(b.body))
 	if err != nil {
 		return err
 	}
@@ -344,7 +350,7 @@ func readFigures(text string) (started string, size uint64) {
 }
 
 func (nd *node) get(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+nd.addr+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, nd.url+path, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,8 @@ const (
 	maxHeldBytes = 256 << 20
 	// drainLimit bounds how long Close waits for rows that a node has not taken yet.
 	drainLimit = 10 * time.Second
+	// schemeTLS in front of an address asks for TLS, with the certificates that the system trusts.
+	schemeTLS = "https://"
 	// persistLimit bounds how long Persist waits for the nodes.
 	persistLimit = time.Minute
 )
@@ -56,7 +58,7 @@ type nodes struct {
 
 var _ engine = (*nodes)(nil)
 
-// openNodes speaks to the nodes at addrs, host:port each. account tells apart what shares them.
+// openNodes speaks to the nodes at addrs, host:port each, with https:// in front of those that want TLS. account tells apart what shares them.
 //
 // A node that can't be reached is waited for; one that would drop rows is an error.
 func openNodes(addrs []string, account uint32, needs nodeNeeds, settle time.Duration) (*nodes, error) {
@@ -65,12 +67,13 @@ func openNodes(addrs []string, account uint32, needs nodeNeeds, settle time.Dura
 	if err != nil {
 		return nil, fmt.Errorf("prepare requests to storage nodes: %w", err)
 	}
-	auths := make([]*promauth.Config, len(addrs))
+	auths, secure, hosts := make([]*promauth.Config, len(addrs)), make([]bool, len(addrs)), make([]string, len(addrs))
 	for i, addr := range addrs {
 		auths[i] = auth
-		n.all = append(n.all, newNode(addr, netselect.NewStorage([]string{addr}, []*promauth.Config{auth}, []bool{false}, false)))
+		hosts[i], secure[i] = strings.CutPrefix(addr, schemeTLS)
+		n.all = append(n.all, newNode(hosts[i], secure[i], netselect.NewStorage(hosts[i:i+1], auths[i:i+1], secure[i:i+1], false)))
 	}
-	n.sel = netselect.NewStorage(addrs, auths, make([]bool, len(addrs)), false)
+	n.sel = netselect.NewStorage(hosts, auths, secure, false)
 	n.each(func(nd *node) { nd.tend(n) })
 	if err := n.unfit(); err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ type Config struct {
 	Sync Sync
 	// CheckpointEvery is how often the log is cut to what the engine's files lack: 15 seconds.
 	CheckpointEvery time.Duration
-	// Nodes are storage nodes, host:port each, that hold the rows in place of the folder: none. PayloadNodes hold the
+	// Nodes are storage nodes, host:port each or https://host:port for TLS, that hold the rows in place of the folder: none. PayloadNodes hold the
 	// payloads: the same. Both need the settings that docs/storage-nodes.md names.
 	Nodes, PayloadNodes []string
 	// NodeAccount tells stores apart that share nodes: 0.
