@@ -43,6 +43,8 @@ type Usage struct {
 	Output int
 	// CacheRead and CacheWrite are the parts of Input that were read from and written to the provider's cache.
 	CacheRead, CacheWrite int
+	// CacheWrite1h is the part of CacheWrite that stays for an hour and costs more than what stays for 5 minutes.
+	CacheWrite1h int
 	// Reasoning is the part of Output that was spent on reasoning.
 	Reasoning int
 }
@@ -95,6 +97,9 @@ func (l *LLM) Usage(u Usage) {
 	}
 	if u.CacheWrite > 0 {
 		attrs = append(attrs, attribute.Int(conv.GenAIUsageCacheWriteInputTokens, u.CacheWrite))
+	}
+	if u.CacheWrite1h > 0 {
+		attrs = append(attrs, attribute.Int(conv.GenAIUsageCacheCreationEphemeral1hInputTokens, u.CacheWrite1h))
 	}
 	if u.Reasoning > 0 {
 		attrs = append(attrs, attribute.Int(conv.GenAIUsageReasoningOutputTokens, u.Reasoning))

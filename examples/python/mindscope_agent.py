@@ -269,13 +269,13 @@ class Span:
     # calls of models
 
     @_quiet
-    def usage(self, input: int, output: int, cache_read: int = 0, cache_write: int = 0, reasoning: int = 0) -> None:
-        """The tokens that the provider reported: input with cached ones, output with reasoning. Unknown is not zero: don't
-        call it when nothing was reported."""
+    def usage(self, input: int, output: int, cache_read: int = 0, cache_write: int = 0, reasoning: int = 0, cache_write_1h: int = 0) -> None:
+        """The tokens that the provider reported: input with cached ones, output with reasoning, cache_write with what stays for
+        an hour. Unknown is not zero: don't call it when nothing was reported."""
         for name, n in (("input_tokens", input), ("output_tokens", output)):
             self.set("gen_ai.usage." + name, int(n))
         for name, n in (("cache_read.input_tokens", cache_read), ("cache_write.input_tokens", cache_write),
-                        ("reasoning.output_tokens", reasoning)):
+                        ("cache_creation.ephemeral_1h_input_tokens", cache_write_1h), ("reasoning.output_tokens", reasoning)):
             if n:
                 self.set("gen_ai.usage." + name, int(n))
 

@@ -95,6 +95,8 @@ const (
 	GenAIUsageCacheReadInputTokens = "gen_ai.usage.cache_read.input_tokens"
 	// GenAIUsageCacheWriteInputTokens: Input tokens written to a cache.
 	GenAIUsageCacheWriteInputTokens = "gen_ai.usage.cache_write.input_tokens"
+	// GenAIUsageCacheCreationEphemeral1hInputTokens: The part of the input tokens written to a cache that stays for an hour, as Anthropic counts it.
+	GenAIUsageCacheCreationEphemeral1hInputTokens = "gen_ai.usage.cache_creation.ephemeral_1h_input_tokens"
 	// GenAIUsageReasoningOutputTokens: Output tokens spent on reasoning.
 	GenAIUsageReasoningOutputTokens = "gen_ai.usage.reasoning.output_tokens"
 	// GenAIUsageCostAmount: What the provider itself says the call cost. It wins over the price book.

@@ -156,7 +156,10 @@ type anthropicUsage struct {
 	Output *tokens `json:"output_tokens"`
 	Read   *tokens `json:"cache_read_input_tokens"`
 	Write  *tokens `json:"cache_creation_input_tokens"`
-	More   struct {
+	Long   struct {
+		Hour tokens `json:"ephemeral_1h_input_tokens"`
+	} `json:"cache_creation"`
+	More struct {
 		Thinking tokens `json:"thinking_tokens"`
 	} `json:"output_tokens_details"`
 }
@@ -169,7 +172,7 @@ func (u *anthropicUsage) report(a *answer) {
 	t := a.usage
 	if u.Input != nil {
 		t = sdk.Usage{Output: t.Output, Reasoning: t.Reasoning, CacheRead: u.Read.n(), CacheWrite: u.Write.n()}
-		t.Input = u.Input.n() + t.CacheRead + t.CacheWrite
+		t.Input, t.CacheWrite1h = u.Input.n()+t.CacheRead+t.CacheWrite, min(int(u.Long.Hour), t.CacheWrite)
 	}
 	if u.Output != nil {
 		t.Output = u.Output.n()

@@ -121,6 +121,9 @@ func TestFormats(t *testing.T) {
 		answer(200, sse, "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"text\":\"Hello\"}}}}\n\n"+
 			"event: message-end\ndata: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"COMPLETE\",\"usage\":{\"tokens\":{\"input_tokens\":3,\"output_tokens\":1}}}}\n\n"),
 		map[string]any{conv.GenAIUsageInputTokens: "3", conv.GenAIOutputMessages: `[{"role":"assistant","parts":[{"content":"Hello","type":"text"}],"finish_reason":"stop"}]`})
+	f("https://api.anthropic.com/v1/messages", `{"model":"claude-x"}`,
+		answer(200, "application/json", `{"usage":{"input_tokens":1,"output_tokens":2,"cache_creation_input_tokens":30,"cache_creation":{"ephemeral_5m_input_tokens":10,"ephemeral_1h_input_tokens":20}}}`),
+		map[string]any{conv.GenAIUsageInputTokens: "31", conv.GenAIUsageCacheWriteInputTokens: "30", conv.GenAIUsageCacheCreationEphemeral1hInputTokens: "20"})
 	f("https://eu-aiplatform.googleapis.com/v1/projects/p/locations/eu/publishers/anthropic/models/claude-opus:rawPredict", `{"messages":[]}`,
 		answer(200, "application/json", `{"usage":{"input_tokens":1,"output_tokens":2,"cache_read_input_tokens":30}}`),
 		map[string]any{conv.GenAIProviderName: "gcp.vertex_ai", conv.GenAIRequestModel: "claude-opus", conv.GenAIUsageInputTokens: "31"})
