@@ -14,7 +14,8 @@ import (
 
 // Config bounds queries. The zero value of a field means its default.
 type Config struct {
-	// MaxBytes bounds what a query holds in memory: 192 MiB, which with the store's window of rows stays below 256 MiB.
+	// MaxBytes bounds what a query holds in memory: 160 MiB, which stays below 256 MiB with the room that lists grow into and
+	// the store's window of rows.
 	MaxBytes int64
 	// MaxSeries bounds the series of an answer and of each part of a query: 10 000.
 	MaxSeries int
@@ -27,7 +28,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.MaxBytes = cmp.Or(c.MaxBytes, 192<<20)
+	c.MaxBytes = cmp.Or(c.MaxBytes, 160<<20)
 	c.MaxSeries = cmp.Or(c.MaxSeries, 10_000)
 	c.MaxSteps = cmp.Or(c.MaxSteps, 11_000)
 	c.MaxLines = cmp.Or(c.MaxLines, 5000)
