@@ -67,7 +67,7 @@ func (o observers) Load(raw []byte) error {
 
 // derive makes what follows from committed rows. It must be there before the store opens.
 func (a *App) derive() store.Observer {
-	a.spanMetrics = spanmetrics.New(spanmetrics.Config{})
+	a.spanMetrics = spanmetrics.New(spanmetrics.Config{Stuck: a.stuck})
 	a.metrics.Registerer().MustRegister(a.spanMetrics)
 	a.live = live.New(live.Config{Usual: a.spanMetrics.Usual()})
 	a.metrics.Gauge("mindscope_live_spans", "Tasks' and agents' spans that have begun and not ended.", func() float64 {
@@ -84,6 +84,13 @@ func (a *App) derive() store.Observer {
 		all = append(all, observer{"mindbus", yields{a.tap}})
 	}
 	return all
+}
+
+// stuck counts the tasks that are stuck.
+func (a *App) stuck() map[spanmetrics.Owner]int {
+	out := map[spanmetrics.Owner]int{}
+	a.live.Stuck(func(p signal.Project, team string, n int) { out[spanmetrics.Owner{Project: string(p), Team: team}] = n })
+	return out
 }
 
 // startTicks lets what is derived see time go by.

@@ -104,6 +104,11 @@ func TestTreeOfRunningWork(t *testing.T) {
 	w.draws(t, "t\n  boss 1m1s of 20s\n")
 	w.tell(t, 68*time.Second, "! beat | 0s | id=1 ai_team.task.id=t")
 	w.draws(t, "t stuck\n  boss 1m8s of 20s\n")
+	w.view.Stuck(func(project signal.Project, team string, n int) {
+		if project != p || team != "default" || n != 1 {
+			t.Errorf("stuck: %d of team %s", n, team)
+		}
+	})
 	w.tell(t, 69*time.Second, "chat | 60s 9s | parent=1 ai_team.task.id=t")
 	w.draws(t, "t\n  boss 1m9s of 20s\n")
 	w.tell(t, 70*time.Second, "execute_task | 0s 70s | id=1 ai_team.task.id=t")

@@ -117,3 +117,28 @@ func taskOf(spans []span, f *flow, now int64) Task {
 }
 
 func timeOf(ns int64) time.Time { return time.Unix(0, ns).UTC() }
+
+// Stuck counts the tasks that are stuck, by project and team.
+func (v *View) Stuck(each func(p signal.Project, team string, tasks int)) {
+	type owner struct {
+		project signal.Project
+		team    string
+	}
+	projects, stuck := map[signal.Project]bool{}, map[owner]int{}
+	v.mu.Lock()
+	for ref := range v.flows {
+		projects[ref.Project] = true
+	}
+	v.mu.Unlock()
+	for p := range projects {
+		tasks, _ := v.Tasks(p, v.cfg.Spans)
+		for i := range tasks {
+			if tasks[i].Stuck {
+				stuck[owner{p, tasks[i].Team}]++
+			}
+		}
+	}
+	for o, n := range stuck {
+		each(o.project, o.team, n)
+	}
+}

@@ -4,11 +4,9 @@ import (
 	"container/list"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/mindscope/mindscope/internal/conv"
 	"github.com/mindscope/mindscope/internal/signal"
 )
 
@@ -20,9 +18,8 @@ type attempt struct {
 	Span    string `json:"span"`
 	Type    string `json:"type,omitempty"`
 	Start   int64  `json:"start"`
-	// Seen is when the last sign of life came, Moved when the last span.
-	Seen  int64 `json:"seen"`
-	Moved int64 `json:"moved,omitempty"`
+	// Seen is when the last sign of life came.
+	Seen int64 `json:"seen"`
 	// SDK: its sender counts it; it is followed for what is in progress only.
 	SDK bool `json:"sdk,omitempty"`
 
@@ -108,9 +105,6 @@ func (f *flight) alive(p signal.Project, s *span, now int64) {
 	}
 	for _, a := range f.byTrace[string(p)+"/"+s.trace] {
 		a.Seen = now
-		if s.end != 0 {
-			a.Moved = now
-		}
 		f.oldest.MoveToBack(a.place)
 	}
 	if s.sdkMetrics && s.operation == "invoke_workflow" && s.end != 0 {
@@ -137,29 +131,29 @@ func (f *flight) lost(since int64) []*attempt {
 // owner is whose attempts are counted together.
 type owner struct{ project, team string }
 
+// Owner names a team of a project.
+type Owner struct{ Project, Team string }
+
 // collectFlight exposes what runs now.
-func (m *Metrics) collectFlight(to chan<- prometheus.Metric) {
+func (m *Metrics) collectFlight(to chan<- prometheus.Metric, stuck map[Owner]int) {
 	labels := []string{"project", "team"}
 	progress := prometheus.NewDesc(inProgress, "Tasks that run now.", labels, nil)
 	oldest := prometheus.NewDesc("ai_team_oldest_task_seconds", "Age of the oldest task that runs.", labels, nil)
 	hung := prometheus.NewDesc("ai_team_tasks_stuck", "Tasks that run three times as long as is usual for their type and show no new span.", labels, nil)
-	count, first, stuck := map[owner]int{}, map[owner]int64{}, map[owner]int{}
+	count, first := map[owner]int{}, map[owner]int64{}
 	for o := range m.teams() {
 		count[o] = 0
 	}
 	for _, a := range m.flight.running {
 		o := owner{a.Project, a.Team}
 		count[o]++
-		if m.stuck(a) {
-			stuck[o]++
-		}
 		if start, ok := first[o]; !ok || a.Start < start {
 			first[o] = a.Start
 		}
 	}
 	now := m.cfg.Clock().UnixNano()
 	for o, n := range count {
-		to <- prometheus.MustNewConstMetric(hung, prometheus.GaugeValue, float64(stuck[o]), o.project, o.team)
+		to <- prometheus.MustNewConstMetric(hung, prometheus.GaugeValue, float64(stuck[Owner{o.project, o.team}]), o.project, o.team)
 		to <- prometheus.MustNewConstMetric(progress, prometheus.GaugeValue, float64(n), o.project, o.team)
 		age := 0.0
 		if start, ok := first[o]; ok {
@@ -167,24 +161,6 @@ func (m *Metrics) collectFlight(to chan<- prometheus.Metric) {
 		}
 		to <- prometheus.MustNewConstMetric(oldest, prometheus.GaugeValue, age, o.project, o.team)
 	}
-}
-
-const (
-	// stuckFactor times the 95th percentile of its type is how long a task may run, when stuckSilence goes by without a
-	// new span. A percentile needs enoughTasks.
-	stuckFactor  = 3
-	stuckSilence = time.Minute
-	enoughTasks  = 5
-)
-
-// stuck tells whether an attempt runs far longer than is usual and shows no progress. Heartbeats are no progress.
-func (m *Metrics) stuck(a *attempt) bool {
-	now := m.cfg.Clock().UnixNano()
-	if now-max(a.Moved, a.Start) < int64(stuckSilence) {
-		return false
-	}
-	usual, ok := m.usual(a.Project, a.Team, conv.PromAITeamTaskDurationSeconds, a.Type)
-	return ok && float64(now-a.Start)/1e9 > stuckFactor*usual
 }
 
 // teams are those that had a task: their gauges stay when nothing runs.

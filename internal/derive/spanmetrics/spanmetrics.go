@@ -23,6 +23,8 @@ type Config struct {
 	// Running bounds the attempts that are followed at once, 100 000 by default. When more run, the oldest counts as
 	// failed at once, and the metric of overflows says so.
 	Running int
+	// Stuck counts the tasks that are stuck: the live view knows. It is asked when metrics are collected; nil is none.
+	Stuck func() map[Owner]int
 	// Clock is the time now; nil is time.Now.
 	Clock func() time.Time
 }
@@ -183,6 +185,10 @@ func (*Metrics) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (m *Metrics) Collect(to chan<- prometheus.Metric) {
+	var stuck map[Owner]int
+	if m.cfg.Stuck != nil { // before the lock: it asks how long things usually take
+		stuck = m.cfg.Stuck()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(m.vectors)) {
@@ -191,7 +197,7 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 			to <- v.expose(v.series[key])
 		}
 	}
-	m.collectFlight(to)
+	m.collectFlight(to, stuck)
 	to <- prometheus.MustNewConstMetric(prometheus.NewDesc("mindscope_derived_label_values_capped_total",
 		"Times that a label's value was put into other, since it has too many.", nil, nil), prometheus.CounterValue, float64(m.capped))
 	to <- prometheus.MustNewConstMetric(prometheus.NewDesc("mindscope_derived_attempts_overflow_total",

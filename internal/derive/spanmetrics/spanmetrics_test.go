@@ -201,28 +201,29 @@ func TestLostCountsOnce(t *testing.T) {
 	}
 }
 
-func TestStuck(t *testing.T) {
+func TestUsualAndStuck(t *testing.T) {
 	c := &clock{start}
-	m := New(Config{Clock: c.time})
-	for i := range 10 { // each takes ten seconds
+	stuck := map[Owner]int{}
+	m := New(Config{Clock: c.time, Stuck: func() map[Owner]int { return stuck }})
+	for i := range 4 { // each takes ten seconds
 		m.Committed("default", []store.Row{task(fmt.Sprint("done", i))})
 	}
-	begin := started("a")
-	begin.Fields = append(begin.Fields, text(store.FieldTaskType, "article"))
-	m.Committed("default", []store.Row{begin})
-	f := func(after time.Duration, want float64, rows ...store.Row) {
-		t.Helper()
-		c.now = start.Add(after)
-		m.Committed("default", rows)
-		if got := counted(t, m, true)["ai_team_tasks_stuck{}"]; got != want {
-			t.Errorf("after %s %v are stuck, want %v", after, got, want)
+	if d, ok := m.Usual().Task("default", "press", "article"); ok {
+		t.Errorf("four tasks usually take %s", d)
+	}
+	m.Committed("default", []store.Row{task("done4")})
+	if d, ok := m.Usual().Task("default", "press", "article"); !ok || d < 10*time.Second || d > 11*time.Second {
+		t.Errorf("tasks of ten seconds usually take %s, %v", d, ok)
+	}
+	for _, of := range [][2]string{{"radio", "article"}, {"press", "song"}} {
+		if d, ok := m.Usual().Task("default", of[0], of[1]); ok {
+			t.Errorf("%v usually take %s", of, d)
 		}
 	}
-	f(50*time.Second, 0)                 // long, but not silent for a minute
-	f(70*time.Second, 1, heartbeat("a")) // a beat is no progress
-	f(80*time.Second, 0, row("x", "a"))  // a span is
-	f(139*time.Second, 0)
-	f(141*time.Second, 1)
+	stuck[Owner{"default", "press"}] = 2
+	if got := counted(t, m, true)["ai_team_tasks_stuck{}"]; got != 2 {
+		t.Errorf("%v are stuck, want 2", got)
+	}
 }
 
 func TestWrappersAreNotCalls(t *testing.T) {

@@ -30,6 +30,9 @@ func (u Usual) of(p signal.Project, team, metric, value string) (time.Duration, 
 	return time.Duration(seconds * float64(time.Second)), ok
 }
 
+// enoughTasks is what a percentile needs.
+const enoughTasks = 5
+
 // usual is the 95th percentile of a histogram of seconds. The caller holds the lock.
 func (m *Metrics) usual(p, team, metric, value string) (seconds float64, ok bool) {
 	s, ok := m.vectors[metric].series[p+"\xff"+team+"\xff"+value+"\xff"]
