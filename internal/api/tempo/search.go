@@ -1,6 +1,7 @@
 package tempo
 
 import (
+	"encoding/json"
 	"math"
 	"net/http"
 	"strconv"
@@ -118,22 +119,7 @@ func (a *API) searchRequest(r *request) (req traceql.SearchRequest, err error) {
 func legacyQuery(tags, minDuration, maxDuration string) (string, error) {
 	var parts []string
 	for name, value := range logfmt(tags) {
-		attr := "." + quoted(name)
-		switch name {
-		case "name":
-			attr = "name"
-		case "status", "status.code":
-			parts = append(parts, "status = "+value)
-			continue
-		}
-		conditions := []string{attr + " = " + quoted(value)}
-		if _, err := strconv.ParseFloat(value, 64); err == nil {
-			conditions = append(conditions, attr+" = "+value)
-		}
-		if value == "true" || value == "false" {
-			conditions = append(conditions, attr+" = "+value)
-		}
-		parts = append(parts, "("+strings.Join(conditions, " || ")+")")
+		parts = append(parts, tagCondition(name, value))
 	}
 	for op, text := range map[string]string{">=": minDuration, "<=": maxDuration} {
 		if text == "" {
@@ -145,6 +131,28 @@ func legacyQuery(tags, minDuration, maxDuration string) (string, error) {
 		parts = append(parts, "traceDuration "+op+" "+text)
 	}
 	return "{ " + strings.Join(parts, " && ") + " }", nil
+}
+
+// tagCondition is what a tag says in TraceQL. Tags have no types: a value that looks like a number or a boolean may be one.
+func tagCondition(name, value string) string {
+	attr := "." + quoted(name)
+	switch {
+	case name == "name":
+		attr = "name"
+	case (name == "status" || name == "status.code") && (value == "error" || value == "ok" || value == "unset"):
+		return "status = " + value
+	}
+	conditions := []string{attr + " = " + quoted(value)}
+	if isNumber(value) || value == "true" || value == "false" {
+		conditions = append(conditions, attr+" = "+value)
+	}
+	return "(" + strings.Join(conditions, " || ") + ")"
+}
+
+// isNumber tells whether TraceQL reads a text as a number: JSON's numbers are among them.
+func isNumber(text string) bool {
+	var n json.Number
+	return json.Unmarshal([]byte(text), &n) == nil && text != "" && text[0] != '"' && text != "null"
 }
 
 func wireTrace(t traceql.Found) traceMetadata {

@@ -333,3 +333,20 @@ func FuzzParse(f *testing.F) {
 		roundTrip(t, text)
 	})
 }
+
+// FuzzTag wants the attribute of any tag's name, whose own name is read back as the same.
+func FuzzTag(f *testing.F) {
+	for _, tag := range []string{"span.a", ".b", "status", "span:name", "resource.service.name", `span."x y"`, "parent.span.a", "event.", "a b"} {
+		f.Add(tag)
+	}
+	f.Fuzz(func(t *testing.T, tag string) {
+		a, err := ParseTag(tag)
+		if err != nil {
+			return
+		}
+		text := a.String()
+		if again, err := ParseTag(text); err == nil && again != a && !strings.ContainsAny(tag, "\x00") {
+			t.Errorf("%q is %s, which is %s", tag, text, again)
+		}
+	})
+}

@@ -117,7 +117,8 @@ func (g generator) row() *store.Row {
 	any := []store.Value{
 		store.String("a"), store.String("b"), store.String("A"), store.String(""), store.String("5"), store.String("true"), store.String(`["a"]`),
 		store.Int(5), store.Int(-1), store.Int(0), store.Double(5), store.Double(5.5), store.Bool(true), store.Bool(false),
-		store.SliceJSON(`["a"]`), store.SliceJSON(`["a","b"]`), store.SliceJSON(`[5]`), store.MapJSON(`{"a":5}`), store.Bytes("a"), {},
+		store.SliceJSON(`["a"]`), store.SliceJSON(`["a","b"]`), store.SliceJSON(`[5]`), store.MapJSON(`{"a":5}`), store.Bytes("a"),
+		{},
 	}
 	for _, f := range []string{store.PrefixAttr + "a", store.PrefixAttr + "b", store.PrefixResource + "a", store.PrefixScopeAttr + "a"} {
 		add(f, any...)

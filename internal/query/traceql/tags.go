@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -173,6 +174,9 @@ type TagValue struct {
 
 // ParseTag reads the name of an attribute as tags are named in addresses: like in a query, or the name alone.
 func ParseTag(text string) (Attribute, error) {
+	if text == "" || !utf8.ValidString(text) {
+		return Attribute{}, signal.Permanent(errors.New("the name of a tag is expected, as UTF-8"))
+	}
 	ts, err := tokens(text)
 	if err == nil && len(ts) == 2 {
 		switch t := ts[0]; t.kind {
@@ -188,9 +192,6 @@ func ParseTag(text string) (Attribute, error) {
 		if name, ok := strings.CutPrefix(text, s.String()+"."); ok && name != "" {
 			return Attribute{Scope: s, Name: name}, nil
 		}
-	}
-	if text == "" {
-		return Attribute{}, signal.Permanent(errors.New("the name of a tag is expected"))
 	}
 	return Attribute{Name: text}, nil
 }
