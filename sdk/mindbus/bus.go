@@ -20,7 +20,7 @@ var ErrBusClosed = errors.New("bus is closed")
 type Bus struct {
 	transport Transport
 	cfg       Config
-	tel       telemetry
+	tel       *telemetry
 
 	stop  chan struct{} // closed when no new work is taken
 	abort chan struct{} // closed when running handlers are cancelled
@@ -113,18 +113,20 @@ func (b *Bus) publish(ctx context.Context, m Message) (err error) {
 		return fmt.Errorf("publish to %s: %w", m.To, err)
 	}
 	ctx = withTask(ctx, m.TaskID)
-	ctx, span := b.tel.startSend(ctx, m, r)
+	ctx, span := b.tel.startSend(ctx, r)
 	defer func() { endSpan(span, err) }()
+	headers := make(Headers, 3)
+	Inject(ctx, headers)
 	if m.TraceParent == "" {
-		m.TraceParent, m.TraceState = traceParent(ctx)
+		m.TraceParent, m.TraceState = headers["traceparent"], headers["tracestate"]
 	}
 	body, err := Encode(m)
+	b.tel.describeSend(ctx, span, m, r, len(body))
 	if err != nil {
 		b.counts.sendErrors.Add(1)
 		return fmt.Errorf("publish to %s: %w", m.To, err)
 	}
-	recordSize(span, len(body))
-	if err = b.send(ctx, m, r, body); err != nil {
+	if err = b.send(ctx, m, r, headers, body); err != nil {
 		b.counts.sendErrors.Add(1)
 		return err
 	}
@@ -133,9 +135,7 @@ func (b *Bus) publish(ctx context.Context, m Message) (err error) {
 }
 
 // send hands the bytes to the transport. An answer goes to who waits for it and, for taps, through the exchange.
-func (b *Bus) send(ctx context.Context, m Message, r route, body []byte) error {
-	headers := make(Headers, 3)
-	Inject(ctx, headers)
+func (b *Bus) send(ctx context.Context, m Message, r route, headers Headers, body []byte) error {
 	p := Publishing{
 		Exchange: b.cfg.Exchange, Key: r.key, Mandatory: m.Type == Command, Body: body,
 		Properties: Properties{

@@ -178,9 +178,7 @@ func (tm *team) checkHop(id string) {
 		"messaging.system": "memory", "messaging.message.id": id,
 		"messaging.rabbitmq.destination.routing_key": "cmd.writer.writer-2",
 		"ai_team.message.type":                       "COMMAND", "ai_team.message.from_agent": "orchestrator",
-		"ai_team.message.to_agent": "writer-2", "cloudevents.event_id": id, "cloudevents.event_source": "orchestrator",
-		"cloudevents.event_type": "ai.team.command", "cloudevents.event_subject": "task-456",
-		"cloudevents.event_spec_version": "1.0", "ai_team.task.id": "task-456", "ai_team.task.type": "article",
+		"ai_team.message.to_agent": "writer-2", "ai_team.task.id": "task-456", "ai_team.task.type": "article",
 	}
 	f := func(s sdktrace.ReadOnlySpan, own map[string]any) {
 		tm.Helper()

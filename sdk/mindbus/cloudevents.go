@@ -24,7 +24,21 @@ var ErrInvalid = errors.New("invalid message")
 const specVersion = "1.0"
 
 // eventType returns the type as CloudEvents has it.
-func (t Type) eventType() string { return "ai.team." + strings.ToLower(string(t)) }
+func (t Type) eventType() string {
+	switch t {
+	case Command:
+		return "ai.team.command"
+	case Result:
+		return "ai.team.result"
+	case ErrorResult:
+		return "ai.team.error"
+	case Event:
+		return "ai.team.event"
+	case Control:
+		return "ai.team.control"
+	}
+	return "ai.team." + strings.ToLower(string(t))
+}
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))

@@ -55,13 +55,14 @@ func Extract(ctx context.Context, h Headers) context.Context {
 
 // extractMessage returns the context of a delivery and the creation context when it is another one. The header wins;
 // the event's traceparent stands in for it. The task is the message's own.
-func extractMessage(ctx context.Context, m Message, h Headers) (_ context.Context, creation trace.SpanContext) {
-	ctx = Extract(ctx, h)
-	if m.TraceParent != "" {
-		event := Headers{"traceparent": m.TraceParent, "tracestate": m.TraceState}
-		creation = trace.SpanContextFromContext(Extract(context.Background(), event))
-	}
+func (t *telemetry) extractMessage(ctx context.Context, m Message, h Headers) (_ context.Context, creation trace.SpanContext) {
+	ctx = t.extract(ctx, h)
 	hop := trace.SpanContextFromContext(ctx)
+	// A message that comes straight from where it was made says the same twice.
+	if m.TraceParent != "" && (!hop.IsValid() || m.TraceParent != h["traceparent"]) {
+		event := Headers{"traceparent": m.TraceParent, "tracestate": m.TraceState}
+		creation = trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), event))
+	}
 	if !hop.IsValid() && creation.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, creation)
 		hop = creation
@@ -72,9 +73,18 @@ func extractMessage(ctx context.Context, m Message, h Headers) (_ context.Contex
 	return sdk.JoinTask(ctx, m.TaskID), creation
 }
 
-// traceParent returns the context's span as an event carries it.
-func traceParent(ctx context.Context) (parent, state string) {
-	h := make(Headers, 2)
-	propagation.TraceContext{}.Inject(ctx, h)
-	return h["traceparent"], h["tracestate"]
+// extract is Extract, with the baggage of the last message read once.
+func (t *telemetry) extract(ctx context.Context, h Headers) context.Context {
+	header := h.Get("baggage")
+	last := t.last.Load()
+	if header == "" || last == nil || last.header != header {
+		ctx = Extract(ctx, h)
+		if header != "" {
+			t.last.Store(&readBaggage{header, baggage.FromContext(ctx)})
+		}
+		return ctx
+	}
+	ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
+	ctx = propagation.TraceContext{}.Extract(ctx, h)
+	return baggage.ContextWithBaggage(ctx, last.baggage)
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
@@ -22,12 +25,26 @@ type telemetry struct {
 	tracer   trace.Tracer
 	exchange string
 	system   []attribute.KeyValue
+	// pool holds slices for attributes: each message takes two.
+	pool sync.Pool
+	// last is the baggage that came last: messages of one task have the same.
+	last atomic.Pointer[readBaggage]
 }
 
-func newTelemetry(s System, exchange string) telemetry {
-	t := telemetry{
+// readBaggage is a baggage header and what it says.
+type readBaggage struct {
+	header  string
+	baggage baggage.Baggage
+}
+
+func newTelemetry(s System, exchange string) *telemetry {
+	t := &telemetry{
 		tracer: otel.Tracer(scope), exchange: exchange,
 		system: []attribute.KeyValue{attribute.String(conv.MessagingSystem, s.Name)},
+	}
+	t.pool.New = func() any {
+		attrs := make([]attribute.KeyValue, 0, 32)
+		return &attrs
 	}
 	if s.Address != "" {
 		t.system = append(t.system, attribute.String(conv.ServerAddress, s.Address))
@@ -39,25 +56,33 @@ func newTelemetry(s System, exchange string) telemetry {
 }
 
 // startSend starts `send {destination}`, the parent of the span that will process the message.
-func (t telemetry) startSend(ctx context.Context, m Message, r route) (context.Context, trace.Span) {
-	ctx, span := t.tracer.Start(ctx, "send "+r.template, trace.WithSpanKind(trace.SpanKindProducer))
+func (t *telemetry) startSend(ctx context.Context, r route) (context.Context, trace.Span) {
+	return t.tracer.Start(ctx, "send "+r.template, trace.WithSpanKind(trace.SpanKindProducer))
+}
+
+// describeSend sets the attributes of a send span, at once: each time more costs a copy of all. size is the body's, 0
+// for a message that has none.
+func (t *telemetry) describeSend(ctx context.Context, span trace.Span, m Message, r route, size int) {
 	if !span.IsRecording() {
-		return ctx, span
+		return
 	}
-	attrs := t.attributes(ctx, m, "send", r.key)
-	span.SetAttributes(append(attrs,
+	attrs := append(t.attributes(ctx, m, "send", r.key),
 		attribute.String(conv.MessagingDestinationName, t.exchange+":"+r.key),
 		attribute.String(conv.MessagingDestinationTemplate, r.template),
-	)...)
-	return ctx, span
+	)
+	if size > 0 {
+		attrs = append(attrs, attribute.Int(conv.MessagingMessageBodySize, size))
+	}
+	span.SetAttributes(attrs...)
+	t.free(attrs)
 }
 
 // startProcess starts `process {destination}` as a child of the send span, with a link to it and one to the creation
 // context when that is another. A message that could not be read is shown with what the transport knows of it.
-func (t telemetry) startProcess(ctx context.Context, m Message, d Delivery, h history, template string) (context.Context, trace.Span) {
-	ctx, creation := extractMessage(ctx, m, d.Headers)
-	var links []trace.Link
-	for _, sc := range []trace.SpanContext{trace.SpanContextFromContext(ctx), creation} {
+func (t *telemetry) startProcess(ctx context.Context, m Message, d Delivery, h history, template string) (context.Context, trace.Span) {
+	ctx, creation := t.extractMessage(ctx, m, d.Headers)
+	links := make([]trace.Link, 0, 2)
+	for _, sc := range [...]trace.SpanContext{trace.SpanContextFromContext(ctx), creation} {
 		if sc.IsValid() {
 			links = append(links, trace.Link{SpanContext: sc})
 		}
@@ -88,12 +113,19 @@ func (t telemetry) startProcess(ctx context.Context, m Message, d Delivery, h hi
 		attrs = append(attrs, attribute.Float64(conv.AITeamMessageWaitMs, float64(wait.Microseconds())/1000))
 	}
 	span.SetAttributes(attrs...)
+	t.free(attrs)
 	return ctx, span
 }
 
-// attributes returns what both spans of a message have.
-func (t telemetry) attributes(ctx context.Context, m Message, operation, key string) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 24)
+// free takes attributes back, of which a span has its own copy.
+func (t *telemetry) free(attrs []attribute.KeyValue) {
+	clear(attrs)
+	t.pool.Put(&attrs)
+}
+
+// attributes returns what both spans of a message have. Give it back with free.
+func (t *telemetry) attributes(ctx context.Context, m Message, operation, key string) []attribute.KeyValue {
+	attrs := (*t.pool.Get().(*[]attribute.KeyValue))[:0]
 	attrs = append(attrs, t.system...)
 	attrs = append(attrs, sdk.Attributes(ctx)...)
 	attrs = append(attrs,
@@ -112,11 +144,6 @@ func (t telemetry) attributes(ctx context.Context, m Message, operation, key str
 		attribute.String(conv.AITeamMessageType, string(m.Type)),
 		attribute.String(conv.AITeamMessageFromAgent, m.From),
 		attribute.String(conv.AITeamMessageToAgent, m.To),
-		attribute.String(conv.CloudeventsEventID, m.ID),
-		attribute.String(conv.CloudeventsEventSource, escapeSource(m.From)),
-		attribute.String(conv.CloudeventsEventType, m.Type.eventType()),
-		attribute.String(conv.CloudeventsEventSubject, m.TaskID),
-		attribute.String(conv.CloudeventsEventSpecVersion, specVersion),
 	)
 }
 
@@ -140,10 +167,6 @@ func waited(m Message, d Delivery) (time.Duration, bool) {
 		return 0, false
 	}
 	return max(time.Since(sent), 0), true
-}
-
-func recordSize(span trace.Span, n int) {
-	span.SetAttributes(attribute.Int(conv.MessagingMessageBodySize, n))
 }
 
 // endSpan ends a span, as failed when err is not nil.
