@@ -37,7 +37,9 @@ fault: build ## kill the server, take its disk away and damage its folder, and c
 
 # The black box tests send with the OpenTelemetry SDK for Node.
 .PHONY: node
-node: test/node/node_modules/.package-lock.json
+node: test/node/node_modules/.package-lock.json examples/node/node_modules/.package-lock.json
+examples/node/node_modules/.package-lock.json: examples/node/package-lock.json
+	cd examples/node && npm ci --no-audit --no-fund --loglevel=error
 test/node/node_modules/.package-lock.json: test/node/package-lock.json
 	cd test/node && npm ci --no-audit --no-fund --loglevel=error
 
@@ -66,8 +68,8 @@ dashboards: ## write deploy/grafana and deploy/prometheus from the program's own
 	@$(GO) run ./deploy
 
 # Each bench-NAME writes bench/NAME.json; bench/NAME.yaml says what the figures mean and must reach.
-.PHONY: bench bench-server bench-sdk bench-store bench-enrich bench-grafana bench-dashboards bench-live bench-metrics
-bench: bench-server bench-sdk bench-store bench-enrich bench-grafana bench-dashboards bench-live bench-metrics ## measure, and write docs/performance.md (SIZE=small for a quick look)
+.PHONY: bench bench-server bench-bus bench-sdk bench-store bench-enrich bench-grafana bench-dashboards bench-live bench-metrics
+bench: bench-server bench-bus bench-sdk bench-store bench-enrich bench-grafana bench-dashboards bench-live bench-metrics ## measure, and write docs/performance.md (SIZE=small for a quick look)
 	@$(GO) run ./test/benchreport doc
 	@cat docs/performance.md
 bench-server: build
@@ -77,6 +79,8 @@ bench-metrics: build
 	$(GO) run ./test/benchreport metrics -bin bin/mindscope -stock bin/prometheus -o bench/metrics.json
 bench-live: build
 	$(GO) run ./test/benchreport live -bin bin/mindscope -o bench/live.json
+bench-bus: build
+	$(GO) run ./test/benchreport bus -bin bin/mindscope -o bench/bus.json
 bench-enrich:
 	$(GO) run ./test/benchreport enrich -o bench/enrich.json
 bench-sdk:

@@ -66,6 +66,9 @@ func (a *App) observeTap(t *mindbus.Tap) {
 		figure(func(s mindbus.Stats) int64 { return s.Pending }))
 }
 
+// oldMessageID is what instrumentations of older conventions call messaging.message.id, amqplib's for Node among them.
+const oldMessageID = "messaging.message_id"
+
 // yields tells the tap of committed spans of messages that it did not make itself. It keeps no state.
 type yields struct{ tap *mindbus.Tap }
 
@@ -80,7 +83,11 @@ func (y yields) Committed(_ signal.Project, rows []store.Row) {
 		if kind != "producer" && kind != "consumer" || r.Text(store.FieldScopeName) == mindbus.ScopeName() {
 			continue
 		}
-		if id := r.Text(store.PrefixAttr + conv.MessagingMessageID); id != "" {
+		id := r.Text(store.PrefixAttr + conv.MessagingMessageID)
+		if id == "" {
+			id = r.Text(store.PrefixAttr + oldMessageID)
+		}
+		if id != "" {
 			y.tap.Yield(strings.Clone(id), kind == "consumer")
 		}
 	}

@@ -2,6 +2,7 @@
 // all benchmarks. `make bench` runs it.
 //
 //	benchreport server -bin bin/mindscope -o bench/server.json
+//	benchreport bus -bin bin/mindscope -o bench/bus.json
 //	benchreport enrich -o bench/enrich.json
 //	benchreport metrics -bin bin/mindscope -stock bin/prometheus -o bench/metrics.json
 //	benchreport doc -dir bench -o docs/performance.md
@@ -23,7 +24,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: server, enrich, metrics, live or doc")
+		return errors.New("say what to do: server, bus, enrich, metrics, live or doc")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	switch args[0] {
@@ -35,6 +36,14 @@ func run(args []string) error {
 			return err
 		}
 		return server(*bin, *runs, *out)
+	case "bus":
+		bin := flags.String("bin", "bin/mindscope", "the server's binary")
+		messages := flags.Int("messages", 60_000, "how many messages are sent")
+		out := flags.String("o", "bench/bus.json", "file for the figures")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return bus(*bin, *messages, *out)
 	case "enrich":
 		runs := flags.Int("runs", 5, "how often each figure is measured")
 		out := flags.String("o", "bench/enrich.json", "file for the figures")
@@ -74,6 +83,6 @@ func run(args []string) error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("%q is nothing that can be done: server, enrich, metrics, live or doc", args[0])
+		return fmt.Errorf("%q is nothing that can be done: server, bus, enrich, metrics, live or doc", args[0])
 	}
 }
