@@ -149,3 +149,35 @@ func checkCorpus(t *testing.T, engine *Engine, query string, empty bool) {
 		t.Errorf("%s: %d results, empty wanted: %v", strings.Join(strings.Fields(query), " "), n, empty)
 	}
 }
+
+// TestBenchCorpus: the queries and selectors of the other recording parse.
+func TestBenchCorpus(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(harness.NeedSamples(t), "queries", "logql", "logql-bench.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var corpus struct {
+		Range  []corpusCase `yaml:"range"`
+		Series []struct {
+			Match []string `yaml:"match"`
+		} `yaml:"series"`
+	}
+	if err := yaml.Unmarshal(raw, &corpus); err != nil {
+		t.Fatal(err)
+	}
+	var queries []string
+	for _, c := range corpus.Range {
+		queries = append(queries, c.Query)
+	}
+	for _, s := range corpus.Series {
+		queries = append(queries, s.Match...)
+	}
+	if len(queries) < 4 {
+		t.Fatalf("%d queries", len(queries))
+	}
+	for _, q := range queries {
+		if _, err := ParseSelector(q); err != nil {
+			t.Errorf("%s: %v", q, err)
+		}
+	}
+}

@@ -39,7 +39,7 @@ var base = time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -3)
 
 func TestQueries(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.test")
-	if err != nil || len(files) < 3 {
+	if err != nil || len(files) < 4 {
 		t.Fatalf("%d query tests: %v", len(files), err)
 	}
 	for _, file := range files {
