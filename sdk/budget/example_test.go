@@ -40,8 +40,8 @@ func ExampleChecker_CheckModel() {
 	defer server.Close()
 	checker := budget.Checker{Server: server.URL, Project: "acme", Team: "press", Client: server.Client()}
 
-	var exceeded *budget.ExceededError
-	if errors.As(checker.CheckModel(context.Background(), "gpt-4o"), &exceeded) {
+	err := checker.CheckModel(context.Background(), "gpt-4o")
+	if exceeded, ok := errors.AsType[*budget.ExceededError](err); ok {
 		fmt.Println(exceeded.Error(), exceeded.Is(budget.ErrExceeded))
 	}
 	// Output: budget press-day is used up until 2026-11-29T00:00:00Z: 25.04 of 25 usd true

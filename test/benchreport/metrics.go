@@ -64,9 +64,13 @@ func writes(first time.Time) ([][]byte, error) {
 				id := begin + i
 				req.Timeseries[i] = prompb.TimeSeries{
 					Labels: []prompb.Label{
-						{Name: "__name__", Value: "demo_requests_total"}, {Name: "agent", Value: "agent-" + strconv.Itoa(id%50)},
-						{Name: "instance", Value: "10.0.0." + strconv.Itoa(id/200) + ":9100"}, {Name: "job", Value: "demo"},
-						{Name: "model", Value: "model-" + strconv.Itoa(id%200/50)}, {Name: "project", Value: "default"}, {Name: "team", Value: "press"},
+						{Name: "__name__", Value: "demo_requests_total"},
+						{Name: "agent", Value: "agent-" + strconv.Itoa(id%50)},
+						{Name: "instance", Value: "10.0.0." + strconv.Itoa(id/200) + ":9100"},
+						{Name: "job", Value: "demo"},
+						{Name: "model", Value: "model-" + strconv.Itoa(id%200/50)},
+						{Name: "project", Value: "default"},
+						{Name: "team", Value: "press"},
 					},
 					Samples: []prompb.Sample{{Timestamp: at, Value: float64(at%1000 + int64(id))}},
 				}

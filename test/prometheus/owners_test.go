@@ -191,9 +191,11 @@ func TestOneOwnerOfEachSeries(t *testing.T) {
 
 	p.tell(t, 4, "span")
 	// The program's own counter tells that its newest page was read.
-	expect(t, s, map[string]string{`sum(press_editions_total)`: "7", `sum(ai_team_tasks_total{status="completed"})`: "4", `sum(ai_team_tasks_total{status="pending"})`: "4",
+	expect(t, s, map[string]string{
+		`sum(press_editions_total)`: "7", `sum(ai_team_tasks_total{status="completed"})`: "4", `sum(ai_team_tasks_total{status="pending"})`: "4",
 		`sum(ai_team_llm_calls_total)`: "4", `sum(ai_team_quality_score_count)`: "4", `sum(ai_team_task_duration_seconds_count)`: "4", `sum(gen_ai_client_token_usage_count)`: "8",
-		`count(ai_team_tasks_total{instance="` + addr + `"})`: "none"})
+		`count(ai_team_tasks_total{instance="` + addr + `"})`: "none",
+	})
 	// Over time each task was counted once: 3 by the program, 4 by the server.
 	harness.Eventually(t, 20*time.Second, "the history", func() error {
 		got, err := sums(s, `sum(max_over_time(ai_team_tasks_total{status="completed",job="team"}[5m]))`, `sum(max_over_time(ai_team_tasks_total{status="completed",job="mindscope"}[5m]))`)
