@@ -130,6 +130,11 @@ func (r *run) read(ctx context.Context, ids []string, at signal.TimeRange) ([]*t
 		Scope:  store.Scope{Kind: store.KindSpan, Time: at, Filter: store.In{Field: store.FieldTraceID, Values: ids}},
 		Fields: unique(slices.Concat(baseFields(), r.schema.fields)),
 	}
+	if len(ids) > singly {
+		// Stores look up the time of each trace that a filter requires. Here the time is known, and hundreds of look-ups take
+		// longer than reading: a filter that might hold for other traces as well requires none.
+		q.Filter = store.Or{q.Filter, store.Or{}}
+	}
 	byID := make(map[string]*trace, len(ids))
 	var out []*trace
 	err := r.each(ctx, q, func(row *store.Row) error {
