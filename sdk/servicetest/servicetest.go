@@ -33,8 +33,8 @@ func PostgreSQL(t testing.TB) *Service { return startService(t, "postgres") }
 // startService fails the test where the service is missing in CI. Elsewhere it skips it and says what to run.
 func startService(t testing.TB, name string) *Service {
 	t.Helper()
-	// Not t.TempDir: a database that root starts runs as another user, who has to get in.
-	dir, err := os.MkdirTemp("", "mindscope-"+name+"-")
+	// A database that root starts runs as another user, who has to get in.
+	dir, err := os.MkdirTemp("", "mindscope-"+name+"-") //nolint:usetesting // the folders above t.TempDir are the user's alone
 	if err == nil {
 		err = os.Chmod(dir, 0o755)
 	}

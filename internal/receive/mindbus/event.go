@@ -71,7 +71,7 @@ type spanContext struct {
 	ok    bool
 }
 
-// errUnreadable marks bytes that are no message. Its text has few forms, each a label.
+// unreadable says why bytes are no message. There are few reasons: each is a label.
 type unreadable struct{ reason, detail string }
 
 func (e *unreadable) Error() string { return e.reason + ": " + e.detail }
@@ -104,8 +104,8 @@ type envelope struct {
 	Payload json.RawMessage `json:"payload"`
 }
 
-// decode reads a delivery. The error is an *unreadable.
-func decode(d Delivery, maxBytes int, received time.Time) (message, error) {
+// decode reads a delivery. What is there of a message that can't be read is returned with why.
+func decode(d Delivery, maxBytes int, received time.Time) (message, *unreadable) {
 	m := message{
 		key: d.Key, size: len(d.Body), redelivered: d.Redelivered, received: received, at: received,
 		correlation: d.CorrelationID, id: d.MessageID,
@@ -117,20 +117,17 @@ func decode(d Delivery, maxBytes int, received time.Time) (message, error) {
 	}
 	var e envelope
 	if err := json.Unmarshal(d.Body, &e); err != nil {
-		var typ *json.UnmarshalTypeError
-		if errors.As(err, &typ) {
+		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			return m, &unreadable{notMessage, fmt.Sprintf("%s is a %s", typ.Field, typ.Value)}
 		}
 		return m, &unreadable{notJSON, err.Error()}
 	}
-	var err error
+	read := m.readPlain
 	if e.SpecVersion != "" {
-		err = m.readEvent(&e)
-	} else {
-		err = m.readPlain(&e)
+		read = m.readEvent
 	}
-	if err != nil {
-		return m, err
+	if bad := read(&e); bad != nil {
+		return m, bad
 	}
 	if m.kind == event || m.kind == control {
 		m.text = clip(string(e.Data))
@@ -141,7 +138,7 @@ func decode(d Delivery, maxBytes int, received time.Time) (message, error) {
 	return m, nil
 }
 
-func (m *message) readEvent(e *envelope) error {
+func (m *message) readEvent(e *envelope) *unreadable {
 	if !strings.HasPrefix(e.SpecVersion, "1.") {
 		return &unreadable{notMessage, fmt.Sprintf("specversion is %q", clip(e.SpecVersion))}
 	}
@@ -167,7 +164,7 @@ func (m *message) readEvent(e *envelope) error {
 }
 
 // readPlain reads the mission's message {id, type, from_agent, to_agent, trace_id, payload}.
-func (m *message) readPlain(e *envelope) error {
+func (m *message) readPlain(e *envelope) *unreadable {
 	id := text(e.ID)
 	if id == "" || e.Type == "" || e.From == "" {
 		return &unreadable{notMessage, "neither a CloudEvent nor id, type, from_agent, to_agent, trace_id and payload"}
@@ -214,8 +211,7 @@ func (m *message) readPayload(data json.RawMessage) {
 	}
 	var a answer
 	err := json.Unmarshal(data, &a)
-	var typ *json.UnmarshalTypeError
-	if err != nil && !errors.As(err, &typ) { // what has the right type was read all the same
+	if _, wrong := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !wrong { // what has the right type was read all the same
 		m.defaultError("")
 		return
 	}

@@ -82,12 +82,11 @@ const maxAgents = 10_000
 
 // take reads one delivery.
 func (p *pairing) take(d Delivery, now time.Time) {
-	m := new(message)
-	var err error
-	*m, err = decode(d, p.cfg.MaxBody, now)
-	if err != nil {
-		p.counts.message(err.(*unreadable).reason)
-		p.out.unreadable(m, err)
+	read, bad := decode(d, p.cfg.MaxBody, now)
+	m := &read
+	if bad != nil {
+		p.counts.message(bad.reason)
+		p.out.unreadable(m, bad)
 		return
 	}
 	if !p.seen.add(m.from+"\x00"+m.id, "") {

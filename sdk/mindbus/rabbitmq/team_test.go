@@ -143,7 +143,7 @@ func checkSpans(t *testing.T, ended []sdktrace.ReadOnlySpan) {
 	attr := func(s sdktrace.ReadOnlySpan, key string) string {
 		for _, kv := range s.Attributes() {
 			if string(kv.Key) == key {
-				return kv.Value.Emit()
+				return kv.Value.String()
 			}
 		}
 		return ""

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -258,7 +259,7 @@ func (t *Transport) Declare(ctx context.Context, q mindbus.Queue) error {
 	if !known {
 		t.declared = append(t.declared, q.Name)
 	}
-	q.Bindings = append(q.Bindings[:len(q.Bindings):len(q.Bindings)], old.Bindings...)
+	q.Bindings = append(slices.Clip(q.Bindings), old.Bindings...)
 	t.queues[q.Name] = q
 	return nil
 }
