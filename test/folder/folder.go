@@ -40,16 +40,17 @@ func Rows(p signal.Project) []store.Row {
 	base := time.Date(2026, 11, 2, 23, 59, 0, 0, time.UTC).UnixNano()
 	system := `{"role":"system","content":"You are the Writer of ` + string(p) + `. ` + strings.Repeat("Write well, and write iPhone as it is. ", 8) + `"}`
 	var rows []store.Row
-	history := system
+	var history strings.Builder
+	history.WriteString(system)
 	for i := range 12 {
 		r := store.Row{Kind: store.KindSpan, ID: fmt.Sprintf("trace-%d/%d", i/4, i), Time: base + int64(i)*int64(10*time.Second)}
 		turn := fmt.Sprintf(`{"role":"user","content":"Turn %d: tell me of the Quiet Lighthouse %s"}`, i, strings.Repeat("and its keeper ", 8))
-		history += "," + turn + `,{"role":"tool","id":"callX"}`
+		history.WriteString("," + turn + `,{"role":"tool","id":"callX"}`)
 		r.Add(store.FieldService, store.String("writer"))
 		r.Add(store.FieldTraceID, store.String(fmt.Sprintf("trace-%d", i/4)))
 		r.Add(store.FieldName, store.String("chat gpt-4o"))
 		r.Add(store.FieldDuration, store.Int(int64(i)*1e9))
-		r.Add("attr.gen_ai.input.messages", store.String("["+history+"]"))
+		r.Add("attr.gen_ai.input.messages", store.String("["+history.String()+"]"))
 		r.Add("attr.version", store.String("1.10"))
 		r.Add("attr.temperature", store.Double(0.1+float64(i)))
 		r.Add("attr.stream", store.Bool(i%2 == 0))
