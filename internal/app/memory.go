@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// garbagePercent is how much the heap may grow between two collections. At full speed Go's own 100 spends a tenth of
-	// the processor on collecting requests that are gone anyway.
-	garbagePercent = 150
+	// garbagePercent is how much the heap may grow between two collections, within the limit. At full speed Go's own 100
+	// spends a tenth of the processor on collecting requests that are gone anyway.
+	garbagePercent = 300
 	// memoryLimit is the memory of the process, beside what it maps of files, that the runtime tries to stay within: it
 	// collects earlier and gives back sooner what is free. Without it half a minute at full speed leaves the process with
 	// twice of what it uses.
