@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
+	"github.com/klauspost/compress/s2"
 
 	"github.com/mindscope/mindscope/internal/store"
 )
@@ -19,12 +20,21 @@ import (
 const (
 	fileCheckpoint    = "checkpoint"
 	checkpointMagic   = "MSCOPECP"
-	checkpointVersion = 1
+	checkpointVersion = 2 // the state is packed
 	// checkpointLogLen is the length of the log from which a checkpoint comes before its time.
 	checkpointLogLen = 256 << 20
 	// mergeWait bounds how long writers wait for a checkpoint while merges of the engine end.
 	mergeWait = 250 * time.Millisecond
 	mergePoll = 10 * time.Millisecond
+)
+
+// What follows the numbers of a checkpoint.
+const (
+	stateNone   = 0
+	statePlain  = 1 // written by version 1
+	statePacked = 2 // snappy
+	// maxStateLen is beyond any state; a damaged length must not take all memory.
+	maxStateLen = 1 << 30
 )
 
 // checkpoint says what of the log is done with. It is one small file, replaced as a whole.
@@ -41,11 +51,11 @@ func (c *checkpoint) encode() []byte {
 	b := binary.LittleEndian.AppendUint32([]byte(checkpointMagic), checkpointVersion)
 	b = binary.LittleEndian.AppendUint64(b, c.engine)
 	b = binary.LittleEndian.AppendUint64(b, c.observed)
-	has := byte(0)
-	if c.state != nil {
-		has = 1
+	if c.state == nil {
+		b = append(b, stateNone)
+	} else {
+		b = append(append(b, statePacked), s2.EncodeSnappyBetter(nil, c.state)...)
 	}
-	b = append(append(b, has), c.state...)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
@@ -64,8 +74,18 @@ func decodeCheckpoint(b []byte) (checkpoint, error) {
 	}
 	c.engine = binary.LittleEndian.Uint64(b[12:])
 	c.observed = binary.LittleEndian.Uint64(b[20:])
-	if b[28] == 1 {
+	switch b[28] {
+	case statePlain:
 		c.state = append([]byte{}, body[header:]...)
+	case statePacked:
+		if n, err := s2.DecodedLen(body[header:]); err != nil || n > maxStateLen {
+			return c, fmt.Errorf("%w: packed state", store.ErrCorrupt)
+		}
+		state, err := s2.Decode(nil, body[header:])
+		if err != nil {
+			return c, fmt.Errorf("%w: packed state: %w", store.ErrCorrupt, err)
+		}
+		c.state = append([]byte{}, state...)
 	}
 	return c, nil
 }
