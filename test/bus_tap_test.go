@@ -43,6 +43,7 @@ func debianPython(t *testing.T) string {
 // TestUninstrumentedTeam: a Python team that knows nothing of telemetry is visible by one setting: its tasks, agents,
 // durations, tokens, cost and failures.
 func TestUninstrumentedTeam(t *testing.T) {
+	t.Parallel()
 	python, broker := debianPython(t), harness.RabbitMQ(t)
 	server := harness.Start(t, harness.Options{Args: []string{"--mindbus.url", broker.URL}})
 	harness.Eventually(t, 30*time.Second, "the tap", func() error { return connected(t, server) })
@@ -168,6 +169,7 @@ func plain(id, kind, from, to, task, payload string) []byte {
 // TestBusFaults: the broker restarts, is gone for a while and breaks off; messages come twice, are poisonous, huge or
 // nonsense. The tasks in the store are those that were, each once, and the real consumer gets all that is its own.
 func TestBusFaults(t *testing.T) {
+	t.Parallel()
 	broker := harness.RabbitMQ(t)
 	server := harness.Start(t, harness.Options{Args: []string{"--mindbus.url", broker.URL}})
 	harness.Eventually(t, 30*time.Second, "the tap", func() error { return connected(t, server) })

@@ -20,6 +20,7 @@ import (
 // TestNodeAgent: an agent in Node with OpenTelemetry's own SDK goes on with the trace that came over the bus, and the tap
 // leaves it to tell of its messages.
 func TestNodeAgent(t *testing.T) {
+	t.Parallel()
 	broker := harness.RabbitMQ(t)
 	server := harness.Start(t, harness.Options{Args: []string{"--mindbus.url", broker.URL}})
 	bus := dialBus(t, broker.URL)

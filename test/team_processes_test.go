@@ -136,6 +136,7 @@ var teamAgents = []string{"writer", "critic", "editor", "archivist"}
 // TestProcesses lets five processes write three articles and looks for task and trace in the things themselves: the AMQP
 // message, the row, the object's metadata and the log file. What the server read along on the bus doubles nothing.
 func TestProcesses(t *testing.T) {
+	t.Parallel()
 	c := newCrew(t, "--latency", "20ms")
 	c.startAgents(teamAgents...)
 	messages := c.wire()
@@ -180,7 +181,7 @@ func TestProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatalf("read records: %v", err)
 	}
-	for _, line := range strings.Fields(string(rows)) {
+	for line := range strings.FieldsSeq(string(rows)) {
 		task, trace, _ := strings.Cut(line, "|")
 		note("record", task, trace)
 	}
@@ -291,6 +292,7 @@ func logOf(t *testing.T, path string, note func(task, trace string)) {
 
 // TestKilledAgent: an agent that is killed in the middle of a task is named as the one that lost it, within 40 seconds.
 func TestKilledAgent(t *testing.T) {
+	t.Parallel()
 	c := newCrew(t, "--latency", "5m", "--call-timeout", "10m")
 	c.startAgents(teamAgents...)
 	orchestrator := c.command("orchestrator", "--tasks", "1")
