@@ -290,11 +290,16 @@ func logOf(t *testing.T, path string, note func(task, trace string)) {
 	}
 }
 
-// TestKilledAgent: an agent that is killed in the middle of a task is named as the one that lost it, within 40 seconds.
+// TestKilledAgent: an agent that is killed in the middle of a task is named as the one that lost it, within 40 seconds. The
+// next one gets its message, and the task is completed: it is neither lost for good nor there twice.
 func TestKilledAgent(t *testing.T) {
 	t.Parallel()
-	c := newCrew(t, "--latency", "5m", "--call-timeout", "10m")
-	c.startAgents(teamAgents...)
+	c := newCrew(t, "--latency", "20ms", "--call-timeout", "10m")
+	quick := c.args
+	c.args = append(slices.Clone(quick), "--latency", "5m")
+	c.startAgents("writer")
+	c.args = quick
+	c.startAgents("critic", "editor", "archivist")
 	orchestrator := c.command("orchestrator", "--tasks", "1")
 	if err := orchestrator.Start(); err != nil {
 		t.Fatal(err)
@@ -330,4 +335,18 @@ func TestKilledAgent(t *testing.T) {
 	if took > 40*time.Second {
 		t.Errorf("it took %s", took)
 	}
+	c.startAgents("writer")
+	harness.Eventually(t, 30*time.Second, "the task to be completed", func() error {
+		var task struct {
+			Status string
+			Traces []string
+		}
+		if err := c.server.Get("/api/mindscope/v1/tasks/task-401", &task); err != nil {
+			return err
+		}
+		if task.Status != "completed" || len(task.Traces) != 1 {
+			return fmt.Errorf("%+v", task)
+		}
+		return nil
+	})
 }
