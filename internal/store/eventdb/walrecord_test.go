@@ -49,6 +49,7 @@ func TestRecordRoundTrip(t *testing.T) {
 func FuzzRecord(f *testing.F) {
 	f.Add(mustEncode(f, sampleRecord()), false)
 	f.Add(mustEncode(f, &logRecord{typ: recordBatch}), false)
+	f.Add(mustEncode(f, &logRecord{typ: recordRewrite}), false)
 	f.Add([]byte{recordVersion, byte(recordBatch), 0, 0, 0, 1, 0, 0, 200}, true)
 	f.Fuzz(func(t *testing.T, data []byte, raw bool) {
 		if raw {
