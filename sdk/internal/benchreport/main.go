@@ -20,7 +20,7 @@ func main() {
 	rounds := flag.Int("rounds", 120, "how often each part is measured, in turn with the others")
 	profile := flag.String("cpuprofile", "", "file for a CPU profile of the measured parts")
 	memory := flag.String("memprofile", "", "file for a profile of all allocations")
-	only := flag.String("only", "", "measure the parts of this name only, for profiles")
+	only := flag.String("only", "", "measure the parts of these names only, comma-separated, for profiles")
 	flag.Parse()
 	if err := run(*out, *rounds, *profile, *memory, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "benchreport:", err)

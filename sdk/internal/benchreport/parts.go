@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -162,8 +164,9 @@ func filter(parts []part, only string) []part {
 		return parts
 	}
 	var kept []part
+	names := strings.Split(only, ",")
 	for _, p := range parts {
-		if p.name == only {
+		if slices.Contains(names, p.name) {
 			kept = append(kept, p)
 		}
 	}
