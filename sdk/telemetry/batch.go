@@ -114,13 +114,13 @@ func spanSize(s sdktrace.ReadOnlySpan) int {
 
 func attrsSize(attrs []attribute.KeyValue) int {
 	n := 0
-	for _, a := range attrs {
-		n += len(a.Key) + 32 + valueSize(a.Value)
+	for i := range attrs {
+		n += len(attrs[i].Key) + 32 + valueSize(&attrs[i].Value)
 	}
 	return n
 }
 
-func valueSize(v attribute.Value) int {
+func valueSize(v *attribute.Value) int {
 	switch v.Type() {
 	case attribute.STRING:
 		return len(v.AsString())
@@ -138,9 +138,10 @@ func valueSize(v attribute.Value) int {
 }
 
 func recordSize(r *sdklog.Record) int {
-	n := itemOverhead + valueSize(r.Body())
+	body := r.Body()
+	n := itemOverhead + valueSize(&body)
 	r.WalkAttributes(func(kv attribute.KeyValue) bool {
-		n += len(kv.Key) + 32 + valueSize(kv.Value)
+		n += len(kv.Key) + 32 + valueSize(&kv.Value)
 		return true
 	})
 	return n

@@ -12,6 +12,9 @@ import (
 	"github.com/mindscope/mindscope/sdk"
 )
 
+// busScope is the instrumentation scope of package mindbus.
+const busScope = sdk.ScopeName + "/mindbus"
+
 // spanProcessor does all that is ours between a span and its export, in one step: every processor that looks at a span
 // locks it again.
 type spanProcessor struct {
@@ -22,7 +25,11 @@ type spanProcessor struct {
 
 // OnStart implements sdktrace.SpanProcessor.
 func (p *spanProcessor) OnStart(ctx context.Context, s sdktrace.ReadWriteSpan) {
-	if s.InstrumentationScope().Name != sdk.ScopeName {
+	switch s.InstrumentationScope().Name {
+	case sdk.ScopeName:
+	case busScope:
+		return // its spans get the task with their other attributes, all at once
+	default:
 		copyIdentity(ctx, s)
 		return
 	}

@@ -215,7 +215,7 @@ func newTraces(cfg config, res *resource.Resource, spans *spanProcessor) *sdktra
 	if cfg.sync {
 		opts = append(opts, sdktrace.WithSyncer(exp))
 	} else {
-		opts = append(opts, sdktrace.WithBatcher(exp))
+		opts = append(opts, sdktrace.WithSpanProcessor(newSpanQueue(exp)))
 	}
 	return sdktrace.NewTracerProvider(opts...)
 }
