@@ -116,7 +116,7 @@ func (b *Bus) publish(ctx context.Context, m Message) (err error) {
 	ctx, span := b.tel.startSend(ctx, r)
 	defer func() { endSpan(span, err) }()
 	headers := make(Headers, 3)
-	Inject(ctx, headers)
+	b.tel.inject(ctx, headers)
 	if m.TraceParent == "" {
 		m.TraceParent, m.TraceState = headers["traceparent"], headers["tracestate"]
 	}

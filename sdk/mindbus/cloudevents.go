@@ -23,6 +23,9 @@ var ErrInvalid = errors.New("invalid message")
 
 const specVersion = "1.0"
 
+// envelopeSize is about what all but the payload takes of an encoded message, in bytes.
+const envelopeSize = 384
+
 // eventType returns the type as CloudEvents has it.
 func (t Type) eventType() string {
 	switch t {
@@ -59,12 +62,12 @@ func Encode(m Message) ([]byte, error) {
 	if len(m.Payload) > 0 {
 		e.DataContentType = "application/json"
 	}
-	body, err := encodeJSON(e)
+	body, err := encodeJSON(e, len(m.Payload)+envelopeSize)
 	if err != nil {
 		return nil, invalid("payload: %v", err)
 	}
 	if len(m.Extensions) > 0 {
-		ext, err := encodeJSON(m.Extensions)
+		ext, err := encodeJSON(m.Extensions, 0)
 		if err != nil {
 			return nil, invalid("extensions: %v", err)
 		}
@@ -92,8 +95,10 @@ type event struct {
 }
 
 // encodeJSON keeps <, > and & as they are, so that prompts stay readable on the wire.
-func encodeJSON(v any) ([]byte, error) {
+// size is about what the text will take.
+func encodeJSON(v any, size int) ([]byte, error) {
 	var b bytes.Buffer
+	b.Grow(size)
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
@@ -140,6 +145,9 @@ func (m Message) check() error {
 
 // checkText applies the CloudEvents type String: Unicode without control characters.
 func checkText(name, s string) error {
+	if isPlainText(s) {
+		return nil
+	}
 	if !utf8.ValidString(s) {
 		return invalid("%s is not valid UTF-8", name)
 	}
@@ -149,6 +157,16 @@ func checkText(name, s string) error {
 		}
 	}
 	return nil
+}
+
+// isPlainText reports whether s is printable ASCII alone, as nearly all names and ids are.
+func isPlainText(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
 }
 
 // hasField reports whether the name is data or an attribute that Message has a field for.
@@ -203,8 +221,8 @@ func Decode(data []byte) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	_, isEvent := fields["specversion"]
-	_, isPlain := fields["from_agent"]
+	_, isEvent := fields.get("specversion")
+	_, isPlain := fields.get("from_agent")
 	switch {
 	case isEvent:
 		return decodeEvent(fields)
@@ -214,7 +232,7 @@ func Decode(data []byte) (Message, error) {
 	return Message{}, invalid("neither a CloudEvents event (no specversion) nor a plain message (no from_agent)")
 }
 
-func decodeEvent(fields map[string]json.RawMessage) (Message, error) {
+func decodeEvent(fields *object) (Message, error) {
 	var m Message
 	r := attrReader{fields: fields}
 	if v := r.take("specversion", true); r.err == nil && v != specVersion {
@@ -257,13 +275,13 @@ func decodeEvent(fields map[string]json.RawMessage) (Message, error) {
 
 // attrReader reads an event's attributes and keeps the first error.
 type attrReader struct {
-	fields map[string]json.RawMessage
+	fields *object
 	err    error
 }
 
 // take returns an attribute of type string; null is as good as absent.
 func (r *attrReader) take(name string, required bool) (s string) {
-	raw, there := r.fields[name]
+	raw, there := r.fields.get(name)
 	there = there && raw[0] != 'n'
 	switch {
 	case r.err != nil:
@@ -289,7 +307,8 @@ func (r *attrReader) take(name string, required bool) (s string) {
 // extensions returns the attributes that Message has no fields for.
 func (r *attrReader) extensions() map[string]any {
 	var ext map[string]any
-	for name, raw := range r.fields {
+	for _, f := range r.fields.members {
+		name, raw := f.name, f.raw
 		if hasField(name) || r.err != nil {
 			continue
 		}
@@ -327,9 +346,9 @@ func decodeAttribute(name string, raw json.RawMessage) (any, error) {
 	return int32(n), nil
 }
 
-func decodeData(fields map[string]json.RawMessage, mediaType string) (json.RawMessage, error) {
-	data, hasData := fields["data"]
-	if b64, ok := fields["data_base64"]; ok && string(b64) != "null" {
+func decodeData(fields *object, mediaType string) (json.RawMessage, error) {
+	data, hasData := fields.get("data")
+	if b64, ok := fields.get("data_base64"); ok && string(b64) != "null" {
 		if hasData {
 			return nil, invalid("data and data_base64 are both there")
 		}
@@ -385,12 +404,12 @@ type plain struct {
 	id, typ, from, to, task string
 }
 
-func decodePlain(fields map[string]json.RawMessage) (Message, error) {
+func decodePlain(fields *object) (Message, error) {
 	var p plain
 	for name, f := range map[string]*string{
 		"id": &p.id, "type": &p.typ, "from_agent": &p.from, "to_agent": &p.to, "trace_id": &p.task,
 	} {
-		raw, ok := fields[name]
+		raw, ok := fields.get(name)
 		if !ok {
 			return Message{}, invalid("%s is missing", name)
 		}
@@ -403,13 +422,13 @@ func decodePlain(fields map[string]json.RawMessage) (Message, error) {
 		}
 	}
 	m := Message{ID: p.id, Type: Type(p.typ), From: p.from, To: p.to, TaskID: p.task}
-	for name, raw := range fields {
-		switch name {
+	for _, f := range fields.members {
+		switch f.name {
 		case "id", "type", "from_agent", "to_agent", "trace_id":
 		case "payload":
-			m.Payload = compact(raw)
+			m.Payload = compact(f.raw)
 		default:
-			return Message{}, invalid("%q is none of the six fields of a plain message", name)
+			return Message{}, invalid("%q is none of the six fields of a plain message", f.name)
 		}
 	}
 	return m, m.check()

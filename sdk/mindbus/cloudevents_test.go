@@ -3,6 +3,8 @@ package mindbus
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +75,11 @@ func TestEncodeDecode(t *testing.T) {
 	f(func(m *Message) { m.Time, m.Extensions, m.TraceParent, m.TraceState = time.Time{}, nil, "", "" })
 	// A broken trace is no reason to lose the message.
 	f(func(m *Message) { m.TraceParent = "00-zz" })
+	f(func(m *Message) {
+		for i := range int32(100) {
+			m.Extensions["x"+strconv.Itoa(int(i))] = i
+		}
+	})
 }
 
 func nilIfEmpty(s string) json.RawMessage {
@@ -157,6 +164,11 @@ func TestDecodeFailure(t *testing.T) {
 		}
 		return strings.Replace(ok, old, replacement, 1)
 	}
+	var many strings.Builder // more than are looked through one by one
+	for i := range 50 {
+		fmt.Fprintf(&many, `"x%d":%d,`, i, i)
+	}
+	manyMembers := many.String()
 	if _, err := Decode([]byte(event("", ""))); err != nil {
 		t.Fatal(err)
 	}
@@ -168,6 +180,8 @@ func TestDecodeFailure(t *testing.T) {
 	f(`{"a":1`, "not JSON")
 	f(`{"specversion":"1.0"} {}`, "not JSON: invalid character '{' after top-level value")
 	f(`{"id":"1","id":"2"}`, `"id" is there twice`)
+	f(`{`+manyMembers+`"id":"1","id":"2"}`, `"id" is there twice`)
+	f(event(`"data":{}`, manyMembers+`"data":{},"x7":true`), `"x7" is there twice`)
 	f(`{"specversion":`+strings.Repeat("[", 20_000), "not JSON")
 	f(strings.Repeat(" ", MaxSize+1), "16777217 bytes")
 	f(event(`"1.0"`, `"0.3"`), `specversion is "0.3"`)

@@ -6,9 +6,54 @@ import (
 	"strings"
 )
 
+// object is the members of a JSON object in their order. An event has about a dozen, among which looking is faster than
+// hashing; names are looked up in the index when there are many more.
+type object struct {
+	members []member
+	index   map[string]int // of members, nil while there are at most maxUnindexed
+}
+
+// member is one of an object; raw points into the JSON text.
+type member struct {
+	name string
+	raw  json.RawMessage
+}
+
+const maxUnindexed = 32
+
+// get returns a member's value.
+func (o *object) get(name string) (json.RawMessage, bool) {
+	if o.index != nil {
+		i, ok := o.index[name]
+		if !ok {
+			return nil, false
+		}
+		return o.members[i].raw, true
+	}
+	for i := range o.members {
+		if o.members[i].name == name {
+			return o.members[i].raw, true
+		}
+	}
+	return nil, false
+}
+
+func (o *object) add(name string, raw json.RawMessage) {
+	o.members = append(o.members, member{name, raw})
+	switch {
+	case o.index != nil:
+		o.index[name] = len(o.members) - 1
+	case len(o.members) > maxUnindexed:
+		o.index = make(map[string]int, 2*maxUnindexed)
+		for i := range o.members {
+			o.index[o.members[i].name] = i
+		}
+	}
+}
+
 // readObject splits a JSON object into its members, which point into data. Doubled names are an error: readers would
 // disagree on which counts.
-func readObject(data []byte) (map[string]json.RawMessage, error) {
+func readObject(data []byte) (*object, error) {
 	if !json.Valid(data) {
 		var v json.RawMessage
 		return nil, invalid("not JSON: %v", json.Unmarshal(data, &v))
@@ -20,25 +65,52 @@ func readObject(data []byte) (map[string]json.RawMessage, error) {
 		return nil, invalid("not a JSON object")
 	}
 	w.pos++
-	fields := make(map[string]json.RawMessage, 16)
+	o := &object{members: make([]member, 0, 12)}
 	for w.space(); w.data[w.pos] != '}'; w.space() {
 		if w.data[w.pos] == ',' {
 			w.pos++
 			w.space()
 		}
-		name, err := unquote(w.value())
+		name, err := memberName(w.value())
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := fields[name]; twice {
+		if _, twice := o.get(name); twice {
 			return nil, invalid("%q is there twice", name)
 		}
 		w.space()
 		w.pos++ // the colon
 		w.space()
-		fields[name] = w.value()
+		o.add(name, w.value())
 	}
-	return fields, nil
+	return o, nil
+}
+
+// memberName is unquote for names; those that every event has are not made again for each.
+func memberName(raw []byte) (string, error) {
+	switch string(raw) {
+	case `"specversion"`:
+		return "specversion", nil
+	case `"id"`:
+		return "id", nil
+	case `"type"`:
+		return "type", nil
+	case `"source"`:
+		return "source", nil
+	case `"toagent"`:
+		return "toagent", nil
+	case `"subject"`:
+		return "subject", nil
+	case `"time"`:
+		return "time", nil
+	case `"traceparent"`:
+		return "traceparent", nil
+	case `"datacontenttype"`:
+		return "datacontenttype", nil
+	case `"data"`:
+		return "data", nil
+	}
+	return unquote(raw)
 }
 
 // walker moves over JSON that is known to be valid.

@@ -44,13 +44,28 @@ func NewMemory() *Memory {
 	return &Memory{queues: make(map[string]*memQueue)}
 }
 
-// memMessage is one message in one queue.
+// memMessage is one message in one queue. Its headers are beside it: each delivery gets a map of its own.
 type memMessage struct {
 	pub         Publishing
+	headers     []memHeader
 	seq         uint64
 	priority    uint8
 	redelivered bool
 	expiry      *time.Timer // of a queue with a TTL
+}
+
+type memHeader struct{ name, value string }
+
+// headersOf copies headers, for all queues together.
+func headersOf(m map[string]string) []memHeader {
+	if len(m) == 0 {
+		return nil
+	}
+	headers := make([]memHeader, 0, len(m))
+	for name, value := range m {
+		headers = append(headers, memHeader{name, value})
+	}
+	return headers
 }
 
 // memQueue is guarded by Memory.mu.
@@ -136,9 +151,10 @@ func (t *Memory) Publish(ctx context.Context, p Publishing) error {
 	}
 	t.stats.Published++
 	p.Body = bytes.Clone(p.Body)
-	p.Headers = maps.Clone(p.Headers)
+	headers := headersOf(p.Headers)
+	p.Headers = nil
 	for _, q := range targets {
-		t.enqueue(q, p)
+		t.enqueue(q, p, headers)
 	}
 	return nil
 }
@@ -167,14 +183,14 @@ func (q *memQueue) takes(exchange, key string) bool {
 }
 
 // enqueue gives q its own copy of the message; t.mu is held.
-func (t *Memory) enqueue(q *memQueue, p Publishing) {
+func (t *Memory) enqueue(q *memQueue, p Publishing, headers []memHeader) {
 	t.seq++
 	t.stats.Routed++
 	if len(q.ready) >= q.spec.MaxLength {
 		t.stats.Dropped++
 		q.dropOldest()
 	}
-	m := &memMessage{pub: p, seq: t.seq, priority: min(p.Priority, q.spec.MaxPriority)}
+	m := &memMessage{pub: p, headers: headers, seq: t.seq, priority: min(p.Priority, q.spec.MaxPriority)}
 	q.insert(m)
 	if q.spec.TTL > 0 {
 		m.expiry = time.AfterFunc(q.spec.TTL, func() { t.expire(q, m) })
@@ -204,7 +220,7 @@ func (t *Memory) refuse(q *memQueue, m *memMessage) {
 	t.stats.DeadLettered++
 	p := m.pub
 	p.Exchange, p.Key = "", q.spec.DeadLetter
-	t.enqueue(dead, p)
+	t.enqueue(dead, p, m.headers)
 }
 
 // insert puts m at its place: higher priorities first, then the older.
@@ -344,7 +360,12 @@ func (c *memConsumer) deliver(t *Memory, m *memMessage) {
 		Exchange: m.pub.Exchange, Key: m.pub.Key, Queue: c.q.spec.Name, Tag: c.tag, Redelivered: m.redelivered,
 		Properties: m.pub.Properties, Body: m.pub.Body, Settler: c,
 	}
-	d.Headers = maps.Clone(m.pub.Headers)
+	if len(m.headers) > 0 {
+		d.Headers = make(map[string]string, len(m.headers))
+	}
+	for _, h := range m.headers {
+		d.Headers[h.name] = h.value
+	}
 	c.out <- d
 }
 

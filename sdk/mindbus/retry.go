@@ -27,16 +27,23 @@ func historyOf(d Delivery) (Delivery, history) {
 	if len(d.Headers) == 0 {
 		return d, h
 	}
-	if n, err := strconv.Atoi(d.Headers[headerRedeliveries]); err == nil && n > 0 {
-		h.redeliveries = n
-	}
-	if n, err := strconv.Atoi(d.Headers[headerAttempt]); err == nil && n > 1 {
-		h.attempt = n
-	}
+	h.redeliveries = countOf(d.Headers[headerRedeliveries], 1, h.redeliveries)
+	h.attempt = countOf(d.Headers[headerAttempt], 2, h.attempt)
 	if key := d.Headers[headerKey]; key != "" {
 		d.Key = key
 	}
 	return d, h
+}
+
+// countOf returns the number that a header has, which is least or more, or otherwise. Most messages have no such header.
+func countOf(header string, least, otherwise int) int {
+	if header == "" {
+		return otherwise
+	}
+	if n, err := strconv.Atoi(header); err == nil && n >= least {
+		return n
+	}
+	return otherwise
 }
 
 // again returns the delivery as a message to a queue, with the history.

@@ -10,7 +10,6 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
@@ -27,20 +26,21 @@ type telemetry struct {
 	system   []attribute.KeyValue
 	// pool holds slices for attributes: each message takes two.
 	pool sync.Pool
-	// last is the baggage that came last: messages of one task have the same.
-	last atomic.Pointer[readBaggage]
-}
-
-// readBaggage is a baggage header and what it says.
-type readBaggage struct {
-	header  string
-	baggage baggage.Baggage
+	// tasks keeps what was read of the baggage that came.
+	tasks joinedTasks
+	// sent is the baggage that was sent last.
+	sent atomic.Pointer[writtenBaggage]
+	// producer and consumer are options that are made once.
+	producer []trace.SpanStartOption
+	consumer trace.SpanStartOption
 }
 
 func newTelemetry(s System, exchange string) *telemetry {
 	t := &telemetry{
 		tracer: otel.Tracer(scope), exchange: exchange,
-		system: []attribute.KeyValue{attribute.String(conv.MessagingSystem, s.Name)},
+		system:   []attribute.KeyValue{attribute.String(conv.MessagingSystem, s.Name)},
+		producer: []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer)},
+		consumer: trace.WithSpanKind(trace.SpanKindConsumer),
 	}
 	t.pool.New = func() any {
 		attrs := make([]attribute.KeyValue, 0, 32)
@@ -57,7 +57,7 @@ func newTelemetry(s System, exchange string) *telemetry {
 
 // startSend starts `send {destination}`, the parent of the span that will process the message.
 func (t *telemetry) startSend(ctx context.Context, r route) (context.Context, trace.Span) {
-	return t.tracer.Start(ctx, "send "+r.template, trace.WithSpanKind(trace.SpanKindProducer))
+	return t.tracer.Start(ctx, "send "+r.template, t.producer...)
 }
 
 // describeSend sets the attributes of a send span, at once: each time more costs a copy of all. size is the body's, 0
@@ -81,14 +81,13 @@ func (t *telemetry) describeSend(ctx context.Context, span trace.Span, m Message
 // context when that is another. A message that could not be read is shown with what the transport knows of it.
 func (t *telemetry) startProcess(ctx context.Context, m Message, d Delivery, h history, template string) (context.Context, trace.Span) {
 	ctx, creation := t.extractMessage(ctx, m, d.Headers)
-	links := make([]trace.Link, 0, 2)
+	var links []trace.Link
 	for _, sc := range [...]trace.SpanContext{trace.SpanContextFromContext(ctx), creation} {
 		if sc.IsValid() {
 			links = append(links, trace.Link{SpanContext: sc})
 		}
 	}
-	ctx, span := t.tracer.Start(ctx, "process "+template,
-		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links...))
+	ctx, span := t.tracer.Start(ctx, "process "+template, t.consumer, trace.WithLinks(links...))
 	if !span.IsRecording() {
 		return ctx, span
 	}
