@@ -123,25 +123,25 @@ func (s *span) read(r *store.Row) {
 func (s *span) readAttribute(f *store.Field) {
 	switch f.Name {
 	case fieldErrorType:
-		s.errorType = f.Value.Text()
+		s.errorType = label(f)
 	case fieldOutcome:
-		s.outcome = f.Value.Text()
+		s.outcome = label(f)
 	case fieldMessageType:
-		s.messageType = f.Value.Text()
+		s.messageType = label(f)
 	case fieldFrom:
-		s.from = f.Value.Text()
+		s.from = label(f)
 	case fieldTo:
-		s.to = f.Value.Text()
+		s.to = label(f)
 	case fieldWait:
 		s.wait, s.hasWait = f.Value.Number()
 	case fieldTable:
-		s.table = f.Value.Text()
+		s.table = label(f)
 	case fieldArtifact:
 		s.artifact = f.Value.Text()
 	case fieldRequest:
-		s.requestModel = f.Value.Text()
+		s.requestModel = label(f)
 	case fieldStartName:
-		s.startName = f.Value.Text()
+		s.startName = label(f)
 	case fieldStartTime:
 		if t := f.Value.Int(); t > 0 {
 			s.start = t
@@ -149,6 +149,15 @@ func (s *span) readAttribute(f *store.Field) {
 	case fieldMetrics:
 		s.sdkMetrics = f.Value.Text() == "sdk"
 	}
+}
+
+// label returns an attribute's text, "" for one that is kept as content: no name is so long, and the store takes the
+// secrets out of contents only after it told of the row.
+func label(f *store.Field) string {
+	if store.IsPayload(*f) {
+		return ""
+	}
+	return f.Value.Text()
 }
 
 // errorOr is the type of the error, _OTHER when nobody named one.
