@@ -119,3 +119,14 @@ func (f forgetful) Delete(ctx context.Context, p signal.Project, s store.Scope) 
 	defer f.budgets.Forget(p)
 	return f.Events.Delete(ctx, p, s)
 }
+
+var _ store.Rewriter = forgetful{}
+
+// Rewrite implements store.Rewriter: the interface that forgetful embeds would hide it. A store without it writes.
+func (f forgetful) Rewrite(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
+	defer f.budgets.Forget(p) // what was read since the rows' deletion lacks them
+	if to, ok := f.Events.(store.Rewriter); ok {
+		return to.Rewrite(ctx, p, rows)
+	}
+	return f.Write(ctx, p, rows)
+}
