@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/mindscope/mindscope/internal/config"
 )
 
 // TestScrubIsNoNews: what was counted before a scrub isn't counted again when its rows are written anew.
@@ -37,4 +40,29 @@ func TestScrubIsNoNews(t *testing.T) {
 	if after := calls(); after != before {
 		t.Errorf("counted %q, before the scrub %q", after, before)
 	}
+}
+
+// TestInvalidNamesLeaveTheMetrics: one sender's broken names must not take the metrics of all away.
+func TestInvalidNamesLeaveTheMetrics(t *testing.T) {
+	cfg := settings("")
+	cfg.Memory = true
+	cfg.Budgets = []config.Budget{{Name: "agents", Project: "default", Per: []string{"agent"}, Period: "day", Tokens: 1000}}
+	a, _ := start(t, cfg)
+	for i, bad := range []string{"\xff", "\xfe"} {
+		td := ptrace.NewTraces()
+		rs := td.ResourceSpans().AppendEmpty()
+		rs.Resource().Attributes().PutStr("service.namespace", bad)
+		s := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		s.SetTraceID(pcommon.TraceID{byte(i + 1)})
+		s.SetSpanID(pcommon.SpanID{1})
+		s.SetName("chat " + bad)
+		s.Attributes().PutStr("gen_ai.operation.name", "chat")
+		s.Attributes().PutStr("gen_ai.agent.name", bad)
+		s.Attributes().PutStr("gen_ai.request.model", bad)
+		s.Attributes().PutInt("gen_ai.usage.input_tokens", 7)
+		s.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+		s.SetEndTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+		post(t, a, "/v1/traces", traceBytes(t, td))
+	}
+	eventually(t, a, "/metrics", `ai_team_budget_spent_tokens{agent="�",budget="agents",model="",period="day",project="default",task_type="",team="*"} 14`)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -89,7 +90,9 @@ func (a *App) derive() store.Observer {
 // stuck counts the tasks that are stuck.
 func (a *App) stuck() map[spanmetrics.Owner]int {
 	out := map[spanmetrics.Owner]int{}
-	a.live.Stuck(func(p signal.Project, team string, n int) { out[spanmetrics.Owner{Project: string(p), Team: team}] = n })
+	a.live.Stuck(func(p signal.Project, team string, n int) {
+		out[spanmetrics.Owner{Project: string(p), Team: strings.ToValidUTF8(team, "\uFFFD")}] += n
+	})
 	return out
 }
 

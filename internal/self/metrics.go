@@ -110,8 +110,12 @@ func (c *labelled) Describe(to chan<- *prometheus.Desc) { to <- c.desc }
 
 // Collect implements prometheus.Collector.
 func (c *labelled) Collect(to chan<- prometheus.Metric) {
+	sums := map[string]int64{} // values that look alike when exposed are one
 	for value, n := range c.read() {
-		to <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(n), strings.ToValidUTF8(value, "�"))
+		sums[strings.ToValidUTF8(value, "�")] += n
+	}
+	for value, n := range sums {
+		to <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(n), value)
 	}
 }
 

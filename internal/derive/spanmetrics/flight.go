@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -51,7 +52,10 @@ func (f *flight) open(p signal.Project, s *span, now int64) (opened bool, droppe
 		dropped = f.oldest.Front().Value.(*attempt)
 		f.remove(dropped)
 	}
-	f.put(&attempt{Project: string(p), Team: s.team, Trace: s.trace, Span: s.id, Type: s.taskType, Start: s.start, Seen: now})
+	f.put(&attempt{
+		Project: string(p), Team: strings.Clone(valid(s.team)), Trace: strings.Clone(s.trace), Span: strings.Clone(s.id), Type: strings.Clone(s.taskType),
+		Start: s.start, Seen: now,
+	})
 	if dropped != nil && dropped.SDK {
 		dropped = nil
 	}

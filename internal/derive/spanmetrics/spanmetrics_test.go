@@ -3,6 +3,7 @@ package spanmetrics
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -350,6 +351,28 @@ func TestLabelValuesAreCapped(t *testing.T) {
 	}
 	if n := len(counted(t, m, false)); n > 60 {
 		t.Errorf("100 000 tasks made %d series", n)
+	}
+}
+
+// TestInvalidTextIsShownRepaired: one sender's broken names must not take the metrics of all away.
+func TestInvalidTextIsShownRepaired(t *testing.T) {
+	m := New(Config{LabelValues: 3, Stuck: func() map[Owner]int { return map[Owner]int{{"default", "\uFFFD"}: 2} }})
+	for _, bad := range []string{"\xff", "\xfe", "\uFFFD", "\xff"} {
+		team := text(store.FieldTeam, bad)
+		begun := started("b" + bad)
+		begun.Fields = append(begun.Fields, team)
+		m.Committed("default", []store.Row{begun, chat("c", "", team, text(store.FieldAgent, bad), text(store.FieldModel, "m"+bad), text(store.FieldName, bad))})
+	}
+	got := counted(t, m, true)
+	for series, want := range map[string]float64{
+		"ai_team_llm_calls_total{\uFFFD,m\uFFFD}":  4,
+		"ai_team_agent_cost_dollars_total{\uFFFD}": 4 * 0.000450000007,
+		"ai_team_tasks_in_progress{}":              3,
+		"ai_team_tasks_stuck{}":                    2,
+	} {
+		if math.Abs(got[series]-want) > 1e-12 {
+			t.Errorf("%s: %v, want %v", series, got[series], want)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ const enoughTasks = 5
 
 // usual is the 95th percentile of a histogram of seconds. The caller holds the lock.
 func (m *Metrics) usual(p, team, metric, value string) (seconds float64, ok bool) {
-	s, ok := m.vectors[metric].series[p+"\xff"+team+"\xff"+value+"\xff"]
+	s, ok := m.vectors[metric].series[valid(p)+"\xff"+valid(team)+"\xff"+valid(value)+"\xff"]
 	if !ok || s.Count < enoughTasks {
 		return 0, false
 	}

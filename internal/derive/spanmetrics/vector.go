@@ -84,7 +84,9 @@ func (v *vector) at(limit int, now int64, values ...string) (s *series, capped b
 		return s, false
 	}
 	kept := slices.Clone(values) // in a variable of its own, so that values stay on the caller's stack
-	for i, value := range kept {
+	for i := range kept {
+		value := valid(kept[i])
+		kept[i] = value
 		if _, ok := v.seen[i][value]; ok {
 			continue
 		}
@@ -97,7 +99,10 @@ func (v *vector) at(limit int, now int64, values ...string) (s *series, capped b
 	return v.open(kept, now), capped
 }
 
-// open returns the series of exactly these values.
+// valid returns a label's value as it is exposed: a registry refuses all metrics for one that is not UTF-8.
+func valid(value string) string { return strings.ToValidUTF8(value, "\uFFFD") }
+
+// open returns the series of exactly these values, which are valid: two that look alike when exposed must be one series.
 func (v *vector) open(values []string, now int64) *series {
 	key := strings.Join(values, "\xff") + "\xff"
 	if s, ok := v.series[key]; ok {
@@ -105,7 +110,7 @@ func (v *vector) open(values []string, now int64) *series {
 	}
 	s := &series{Values: values, Created: now}
 	for i := range values {
-		values[i] = strings.ToValidUTF8(strings.Clone(values[i]), "\uFFFD")
+		values[i] = strings.Clone(values[i])
 	}
 	v.adopt(s)
 	v.series[key] = s

@@ -379,6 +379,9 @@ func (b *Budgets) read(ctx context.Context, p signal.Project, to *ledgerSums, si
 			to.buckets[at] = bucket
 		}
 		w := Work{Team: s.Team, Agent: s.agent, Model: s.Model, Type: s.TaskType}
+		for _, part := range workParts() { // as metrics and JSON show it: two lines must not look alike
+			*w.get(part) = strings.ToValidUTF8(*w.get(part), "\uFFFD")
+		}
 		one, ok := bucket[w]
 		if !ok {
 			one = &spent{}

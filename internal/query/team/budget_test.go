@@ -91,6 +91,18 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
+// TestLinesOfInvalidNamesAreOne: they would look alike, and a registry refuses all metrics for that.
+func TestLinesOfInvalidNamesAreOne(t *testing.T) {
+	m, b := watched(t, []Budget{{Name: "day", Project: "default", Per: []string{"agent"}, Period: Daily, USD: 100_000_000}},
+		time.Date(2026, 3, 20, 10, 30, 0, 0, time.UTC))
+	for _, agent := range []string{"\xff", "\xfe"} {
+		m.add("t"+agent, "a", "", "chat", "gpt", time.Hour, 5, append(cost(10, "prices"), store.Field{Name: store.FieldAgent, Value: store.String(agent)})...)
+	}
+	if got, want := m.states(b), "day /\uFFFD// $0.00002 of 0.0001, 10 of 0 tokens, 2 calls, 0 unpriced, 0.20 false"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // TestBudgetsEqualCosts: whatever arrives, in whatever order, budgets are the sums that Costs.Report gives.
 func TestBudgetsEqualCosts(t *testing.T) {
 	start := time.Date(2026, 3, 31, 22, 0, 0, 0, time.UTC)
