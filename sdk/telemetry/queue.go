@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -30,6 +31,8 @@ type spanQueue struct {
 	done chan struct{}
 	turn chan struct{} // held by who exports
 	stop sync.Once
+	// left says that Shutdown returned before the goroutine ended: what fails then was told by its error.
+	left atomic.Bool
 }
 
 // queueLimits are what the OTEL_BSP_ variables say.
@@ -101,19 +104,21 @@ func (q *spanQueue) run() {
 	for {
 		select {
 		case <-q.quit:
-			report(q.export(ctx))
+			q.report(q.export(ctx))
 			return
 		case <-q.full:
 		case <-tick.C:
 		}
-		report(q.export(ctx))
+		q.report(q.export(ctx))
 		tick.Reset(q.limits.delay)
 	}
 }
 
-func report(errs []error) {
+func (q *spanQueue) report(errs []error) {
 	for _, err := range errs {
-		otel.Handle(err)
+		if !q.left.Load() {
+			otel.Handle(err)
+		}
 	}
 }
 
@@ -169,6 +174,7 @@ func (q *spanQueue) Shutdown(ctx context.Context) (err error) {
 			<-q.done
 			return q.exporter.Shutdown(ctx)
 		})
+		q.left.Store(true)
 	})
 	return err
 }
