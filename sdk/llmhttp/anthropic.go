@@ -1,10 +1,6 @@
 package llmhttp
 
-import (
-	"encoding/json"
-
-	"github.com/mindscope/mindscope/sdk"
-)
+import "encoding/json"
 
 // anthropic reads Anthropic's messages and completions, its own as well as those on Bedrock and Vertex AI.
 type anthropic struct{}
@@ -157,26 +153,32 @@ type anthropicUsage struct {
 	Read   *tokens `json:"cache_read_input_tokens"`
 	Write  *tokens `json:"cache_creation_input_tokens"`
 	Long   struct {
-		Hour tokens `json:"ephemeral_1h_input_tokens"`
+		Hour *tokens `json:"ephemeral_1h_input_tokens"`
 	} `json:"cache_creation"`
 	More struct {
 		Thinking tokens `json:"thinking_tokens"`
 	} `json:"output_tokens_details"`
 }
 
-// report takes a usage. The events of a stream tell of it twice, and the second time not all of it.
+// report takes a usage. The events of a stream tell of it twice, and the second time not all of it: what it leaves out
+// stays as it was.
 func (u *anthropicUsage) report(a *answer) {
 	if u == nil || u.Input == nil && u.Output == nil {
 		return
 	}
 	t := a.usage
-	if u.Input != nil {
-		t = sdk.Usage{Output: t.Output, Reasoning: t.Reasoning, CacheRead: u.Read.n(), CacheWrite: u.Write.n()}
-		t.Input, t.CacheWrite1h = u.Input.n()+t.CacheRead+t.CacheWrite, min(int(u.Long.Hour), t.CacheWrite)
-	}
-	if u.Output != nil {
-		t.Output = u.Output.n()
-	}
+	plain := told(u.Input, t.Input-t.CacheRead-t.CacheWrite)
+	t.CacheRead, t.CacheWrite = told(u.Read, t.CacheRead), told(u.Write, t.CacheWrite)
+	t.CacheWrite1h = min(told(u.Long.Hour, t.CacheWrite1h), t.CacheWrite)
+	t.Input, t.Output = plain+t.CacheRead+t.CacheWrite, told(u.Output, t.Output)
 	t.Reasoning = max(t.Reasoning, int(u.More.Thinking))
 	a.took(t)
+}
+
+// told returns a count, or what was known before when an event does not name it.
+func told(n *tokens, before int) int {
+	if n == nil {
+		return before
+	}
+	return n.n()
 }

@@ -184,7 +184,8 @@ func (i invoke) event(name string, data []byte, a *answer) {
 }
 
 // invocationMetrics takes the counts that the last chunk of every model carries. They win over the model's own: they
-// are those of Bedrock, who sends the bill.
+// are those of Bedrock, who sends the bill. What part of them was reasoning, or stays in the cache for an hour, only the
+// model's own say.
 func invocationMetrics(data []byte, a *answer) {
 	var last struct {
 		Metrics struct {
@@ -197,9 +198,10 @@ func invocationMetrics(data []byte, a *answer) {
 	decode(data, &last)
 	m := last.Metrics
 	u := converseUsage{Input: m.Input, Output: m.Output, Read: m.Read, Write: m.Write}
-	reasoning := a.usage.Reasoning
+	before := a.usage
 	u.report(a)
-	a.usage.Reasoning = min(reasoning, a.usage.Output)
+	a.usage.Reasoning = min(before.Reasoning, a.usage.Output)
+	a.usage.CacheWrite1h = min(before.CacheWrite1h, a.usage.CacheWrite)
 }
 
 // plainModel reads the formats of a prompt and a text: Llama, Titan, Jurassic, old Cohere.

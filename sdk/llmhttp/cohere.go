@@ -31,18 +31,31 @@ func (cohere) request(body []byte, q *question) {
 
 // cohereUsage is what the two versions call meta and usage.
 type cohereUsage struct {
-	Tokens struct {
-		Input  *tokens `json:"input_tokens"`
-		Output *tokens `json:"output_tokens"`
-	} `json:"tokens"`
-	Cached tokens `json:"cached_tokens"`
+	Billed cohereTokens `json:"billed_units"`
+	Tokens cohereTokens `json:"tokens"`
+	Cached tokens       `json:"cached_tokens"`
 }
 
+type cohereTokens struct {
+	Input  *tokens `json:"input_tokens"`
+	Output *tokens `json:"output_tokens"`
+}
+
+// report takes the tokens that are billed, as OpenTelemetry wants it where they are not those that were used: Cohere's
+// own instructions to its models cost nothing. How many of the billed ones came from the cache is not said.
 func (u *cohereUsage) report(a *answer) {
-	if u == nil || u.Tokens.Input == nil && u.Tokens.Output == nil {
+	if u == nil {
 		return
 	}
-	a.took(sdk.Usage{Input: u.Tokens.Input.n(), Output: u.Tokens.Output.n(), CacheRead: int(u.Cached)})
+	in, out := first(u.Billed.Input, u.Tokens.Input), first(u.Billed.Output, u.Tokens.Output)
+	if in == nil && out == nil {
+		return
+	}
+	t := sdk.Usage{Input: in.n(), Output: out.n()}
+	if u.Billed.Input == nil {
+		t.CacheRead = int(u.Cached)
+	}
+	a.took(t)
 }
 
 type cohereAnswer struct {

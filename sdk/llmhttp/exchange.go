@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -285,5 +286,16 @@ func (x *exchange) end(err error, failed bool) {
 		err = x.answer.error(x.status)
 	}
 	x.watch.attempts.ended(x.key, failed || err != nil)
+	err = withoutAddress(err)
 	x.call.End(&err)
+}
+
+// withoutAddress returns what an error of net/http says beside the address, which may have a key in its query. The span
+// has the server's name anyway.
+func withoutAddress(err error) error {
+	var named *url.Error
+	for errors.As(err, &named) && named.Err != nil {
+		err = named.Err
+	}
+	return err
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -127,6 +130,30 @@ func TestFormats(t *testing.T) {
 	f("https://eu-aiplatform.googleapis.com/v1/projects/p/locations/eu/publishers/anthropic/models/claude-opus:rawPredict", `{"messages":[]}`,
 		answer(200, "application/json", `{"usage":{"input_tokens":1,"output_tokens":2,"cache_read_input_tokens":30}}`),
 		map[string]any{conv.GenAIProviderName: "gcp.vertex_ai", conv.GenAIRequestModel: "claude-opus", conv.GenAIUsageInputTokens: "31"})
+	// The last event of a stream repeats the counts of the first, but not which part of the cache stays for an hour.
+	start := `{"type":"message_start","message":{"usage":{"input_tokens":1,"output_tokens":1,"cache_read_input_tokens":7,"cache_creation_input_tokens":30,"cache_creation":{"ephemeral_5m_input_tokens":10,"ephemeral_1h_input_tokens":20}}}}`
+	split := map[string]any{
+		conv.GenAIUsageInputTokens: "38", conv.GenAIUsageOutputTokens: "9", conv.GenAIUsageCacheReadInputTokens: "7",
+		conv.GenAIUsageCacheWriteInputTokens: "30", conv.GenAIUsageCacheCreationEphemeral1hInputTokens: "20",
+	}
+	for _, usage := range []string{
+		`{"input_tokens":1,"cache_creation_input_tokens":30,"cache_read_input_tokens":7,"output_tokens":9}`,
+		`{"input_tokens":1,"output_tokens":9}`, `{"output_tokens":9}`,
+	} {
+		f("https://api.anthropic.com/v1/messages", `{"model":"claude-x","stream":true}`,
+			answer(200, sse, "data: "+start+"\n\ndata: {\"type\":\"message_delta\",\"usage\":"+usage+"}\n\n"), split)
+	}
+	stop := `{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":1,"outputTokenCount":9,"cacheReadInputTokenCount":7,"cacheWriteInputTokenCount":30}}`
+	f("https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude/invoke-with-response-stream", `{"messages":[]}`,
+		answer(200, sse, "event: chunk\ndata: {\"bytes\":\""+base64.StdEncoding.EncodeToString([]byte(start))+"\"}\n\n"+
+			"event: chunk\ndata: {\"bytes\":\""+base64.StdEncoding.EncodeToString([]byte(stop))+"\"}\n\n"), split)
+	// What Cohere bills is less than what it used; embeddings say nothing else.
+	f("https://api.cohere.com/v2/chat", `{"model":"command-a","messages":[]}`,
+		answer(200, "application/json", `{"usage":{"billed_units":{"input_tokens":2406,"output_tokens":2},"cached_tokens":2928,"tokens":{"input_tokens":2935,"output_tokens":4}}}`),
+		map[string]any{conv.GenAIUsageInputTokens: "2406", conv.GenAIUsageOutputTokens: "2", conv.GenAIUsageCacheReadInputTokens: ""})
+	f("https://api.cohere.com/v2/embed", `{"model":"embed-v4.0","texts":["a"]}`,
+		answer(200, "application/json", `{"id":"x","embeddings":{"float":[[0.1]]},"meta":{"api_version":{"version":"2"},"billed_units":{"input_tokens":12}}}`),
+		map[string]any{"name": "embeddings embed-v4.0", conv.GenAIUsageInputTokens: "12", conv.GenAIUsageOutputTokens: "0"})
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
 	_, _ = z.Write([]byte(`{"model":"gpt-4o","usage":{"prompt_tokens":5,"completion_tokens":6}}`))
@@ -236,6 +263,39 @@ func TestEnds(t *testing.T) {
 	f(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 204}, nil }, func(*http.Response) {}, "Unset", "")
 }
 
+// TestAddressIsNoText: the error of a client below names the whole address, which may have a key in it.
+func TestAddressIsNoText(t *testing.T) {
+	rec := sdktest.New(t)
+	const address = "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-pro:generateContent?key=the-secret"
+	f := func(given error, wantStatus, wantType string) {
+		t.Helper()
+		before := len(rec.Spans())
+		client := llmhttp.Client(trip(func(*http.Request) (*http.Response, error) { return nil, given }))
+		if _, err := ask(t, t.Context(), client, address, `{}`); !errors.Is(err, given) {
+			t.Errorf("the error was changed: %v", err)
+		}
+		span := rec.Spans()[before]
+		if got := span.Status().Description; got != wantStatus {
+			t.Errorf("status %q, want %q", got, wantStatus)
+		}
+		if got := sdktest.Attr(span, conv.ErrorType).AsString(); got != wantType {
+			t.Errorf("error.type %s, want %s", got, wantType)
+		}
+		for _, e := range span.Events() {
+			for _, a := range e.Attributes {
+				if strings.Contains(a.Value.String(), "secret") {
+					t.Errorf("%s: %s", a.Key, a.Value.String())
+				}
+			}
+		}
+	}
+	refused := &url.Error{Op: "Post", URL: address, Err: errors.New("connection refused")}
+	f(refused, "connection refused", "*errors.errorString")
+	f(fmt.Errorf("attempt 2: %w", refused), "connection refused", "*errors.errorString")
+	f(&url.Error{Op: "Post", URL: address, Err: refused}, "connection refused", "*errors.errorString")
+	f(&url.Error{Op: "Post", URL: address, Err: context.DeadlineExceeded}, "context deadline exceeded", "timeout")
+}
+
 type cancelKey struct{}
 
 type failing struct{}
@@ -335,6 +395,7 @@ func TestRequestIsLeftAlone(t *testing.T) {
 	f(ctx, "/v1/chat/completions", `{"model":"m"}`, 1)
 	f(ctx, "/v1/chat/completions", strings.Repeat("x", 9<<20), 1)
 	f(ctx, "/v1/files", "a file", 0)
+	f(ctx, "/v1/projects/p/locations/eu/publishers/anthropic/models/count-tokens:rawPredict", `{"model":"claude-opus","messages":[]}`, 0)
 	// A call that is reported by hand is not reported twice.
 	byHand, call := sdk.StartLLM(ctx, "openai", "m")
 	f(byHand, "/v1/chat/completions", `{"model":"m"}`, 0)

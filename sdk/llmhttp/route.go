@@ -95,7 +95,8 @@ func byMethod(segments []string, last string) (route, bool) {
 	case "embedContent", "batchEmbedContents":
 		r.operation = "embeddings"
 	case "rawPredict", "streamRawPredict":
-		if after(segments, "publishers") != "anthropic" {
+		// Counting tokens has the address of a model.
+		if after(segments, "publishers") != "anthropic" || model == "count-tokens" {
 			return route{}, false
 		}
 		r.dialect, r.operation, r.provider, r.stream = anthropic{}, "chat", "gcp.vertex_ai", method == "streamRawPredict"
