@@ -83,14 +83,15 @@ type answer struct {
 var shared Checker
 
 // Check returns an error, an ErrExceeded, when a budget is used up in which the work of ctx is counted: that of its team,
-// agent and type of task. Otherwise, and whenever the server gives no answer within 300 ms, it returns nil. Answers, and the lack
-// of one, hold for five seconds, so it may be asked before each step.
+// agent and type of task. Budgets of an agent or a type that ctx does not name don't count, nor do those of a model: ask
+// CheckModel about them. Otherwise, and whenever the server gives no answer within 300 ms, it returns nil. Answers, and the
+// lack of one, hold for five seconds, so it may be asked before each step.
 func Check(ctx context.Context) error { return shared.Check(ctx) }
 
 // Check is Check of the package, asked of c's server.
 func (c *Checker) Check(ctx context.Context) error { return c.CheckModel(ctx, "") }
 
-// CheckModel is Check for a call of a model: budgets of other models don't count then.
+// CheckModel is Check for a call of a model: budgets of that model count too.
 func (c *Checker) CheckModel(ctx context.Context, model string) error {
 	q := question{team: sdk.TeamOf(ctx), agent: sdk.AgentFrom(ctx), model: model, taskType: sdk.TypeOfTask(ctx)}
 	if q.team == "" {
@@ -158,6 +159,9 @@ func (c *Checker) ask(ctx context.Context, q question) error {
 	var body struct {
 		Budgets []struct {
 			Name     string    `json:"name"`
+			Agent    string    `json:"agent"`
+			Model    string    `json:"model"`
+			Type     string    `json:"type"`
 			End      time.Time `json:"end"`
 			Unit     string    `json:"unit"`
 			Limit    string    `json:"limit"`
@@ -169,12 +173,17 @@ func (c *Checker) ask(ctx context.Context, q question) error {
 		return nil
 	}
 	for _, b := range body.Budgets {
-		if b.Exceeded {
+		// To the server a part that q leaves out is unknown, and any may be meant; here it is one that the work has not.
+		mine := among(q.agent, b.Agent) && among(q.model, b.Model) && among(q.taskType, b.Type)
+		if b.Exceeded && mine {
 			return &ExceededError{Name: b.Name, Spent: b.Spent, Limit: b.Limit, Unit: b.Unit, Until: b.End}
 		}
 	}
 	return nil
 }
+
+// among tells whether a part of some work is what a budget is narrowed to, "" for all of them.
+func among(part, narrowed string) bool { return narrowed == "" || narrowed == part }
 
 // team is that of work that names none.
 func (c *Checker) team() string {

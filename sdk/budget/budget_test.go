@@ -2,6 +2,7 @@ package budget_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -116,6 +117,34 @@ func TestNobodyAnswers(t *testing.T) {
 		_, _ = io.WriteString(w, over)
 		return w.Result(), nil
 	})
+}
+
+// TestLinesOfOthers: the server, which takes what a question leaves out for unknown, answers with the lines of all agents,
+// models and types then; work that has none is counted in none of them.
+func TestLinesOfOthers(t *testing.T) {
+	ctx, task := sdk.StartTask(t.Context(), "t", sdk.TaskType("article"))
+	defer task.End(nil)
+	writer, agent := sdk.StartAgent(ctx, "writer")
+	defer agent.End(nil)
+	f := func(ctx context.Context, model, line string, want bool) {
+		t.Helper()
+		c := checker(func(*http.Request) (*http.Response, error) {
+			return respond(`{"budgets":[{"name":"other"},{"name":"b","exceeded":true` + line + `}]}`), nil
+		})
+		if err := c.CheckModel(ctx, model); errors.Is(err, budget.ErrExceeded) != want {
+			t.Errorf("%s: %v, want stopped: %v", line, err, want)
+		}
+	}
+	f(t.Context(), "", ``, true)
+	f(t.Context(), "", `,"team":"default"`, true)
+	f(t.Context(), "", `,"agent":"writer"`, false)
+	f(t.Context(), "", `,"type":"article"`, false)
+	f(t.Context(), "", `,"model":"gpt-4o"`, false)
+	f(t.Context(), "gpt-4o", `,"model":"gpt-4o"`, true)
+	f(ctx, "", `,"type":"article"`, true)
+	f(ctx, "", `,"type":"article","agent":"writer"`, false)
+	f(writer, "", `,"type":"article","agent":"writer"`, true)
+	f(writer, "", `,"type":"article","agent":"writer","model":"gpt-4o"`, false)
 }
 
 // TestCancelled: the end of one caller's context is no answer for others.
