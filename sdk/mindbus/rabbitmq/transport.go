@@ -168,19 +168,31 @@ func (t *Transport) connect() (*session, error) {
 		}
 		close(s.gone)
 	})
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, name := range t.declared {
-		if err := s.declare(t.queues[name]); err != nil {
+	// Not under the lock: a connection that ends meanwhile says so under it.
+	for _, q := range t.known() {
+		if err := s.declare(q); err != nil {
 			s.close()
 			return nil, err
 		}
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.connects.Add(1)
 	t.session = s
 	close(t.changed)
 	t.changed = make(chan struct{})
 	return s, nil
+}
+
+// known returns the queues in the order of their declaration.
+func (t *Transport) known() []mindbus.Queue {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	queues := make([]mindbus.Queue, 0, len(t.declared))
+	for _, name := range t.declared {
+		queues = append(queues, t.queues[name])
+	}
+	return queues
 }
 
 func (t *Transport) failed(err error) {
