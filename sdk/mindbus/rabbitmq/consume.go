@@ -25,6 +25,9 @@ type consumer struct {
 // Consume implements mindbus.Transport. After a reconnect the consumer goes on; what was handed out before comes again,
 // marked as redelivered, and can no longer be settled.
 func (t *Transport) Consume(ctx context.Context, queue string, prefetch int) (mindbus.Consumer, error) {
+	if err := fits("queue", queue); err != nil {
+		return nil, fmt.Errorf("consume queue %.40s: %w", queue, err)
+	}
 	c := &consumer{t: t, queue: queue, prefetch: max(prefetch, 1), done: make(chan struct{})}
 	c.out = make(chan mindbus.Delivery, c.prefetch)
 	var first *stream

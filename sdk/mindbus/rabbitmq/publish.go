@@ -17,8 +17,12 @@ type publisher struct {
 	closed  chan *amqp.Error
 }
 
-// Publish implements mindbus.Transport. It returns when the broker has confirmed the message.
+// Publish implements mindbus.Transport. It returns when the broker has confirmed the message. What AMQP has no room for is
+// refused with mindbus.ErrInvalid.
 func (t *Transport) Publish(ctx context.Context, p mindbus.Publishing) error {
+	if err := publishingFits(p); err != nil {
+		return fmt.Errorf("publish to %.40s: %w", p.Key, err)
+	}
 	attempt := 0
 	err := t.do(ctx, func(s *session) error {
 		if attempt++; attempt > 1 {

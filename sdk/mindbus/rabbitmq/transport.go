@@ -262,6 +262,9 @@ func (t *Transport) Declare(ctx context.Context, q mindbus.Queue) error {
 	if q.Name == "" {
 		return errors.New("declare queue: its name is empty")
 	}
+	if err := queueFits(q); err != nil {
+		return fmt.Errorf("declare queue %.40s: %w", q.Name, err)
+	}
 	if err := t.do(ctx, func(s *session) error { return s.declare(q) }); err != nil {
 		return fmt.Errorf("declare queue %s: %w", q.Name, err)
 	}
@@ -278,6 +281,9 @@ func (t *Transport) Declare(ctx context.Context, q mindbus.Queue) error {
 
 // Delete implements mindbus.Transport.
 func (t *Transport) Delete(ctx context.Context, queue string) error {
+	if err := fits("queue", queue); err != nil {
+		return fmt.Errorf("delete queue %.40s: %w", queue, err)
+	}
 	t.forget(queue)
 	if err := t.do(ctx, func(s *session) error { return s.delete(queue) }); err != nil {
 		return fmt.Errorf("delete queue %s: %w", queue, err)
