@@ -178,8 +178,11 @@ func (b *Bus) isClosed() bool {
 	}
 }
 
+// cleanUpWithin bounds how long Close removes what the bus declared.
+const cleanUpWithin = 2 * time.Second
+
 // Close takes no new work and waits for the handlers that run. When ctx ends first they are cancelled, and their
-// messages go back to the queues. Requests that still wait then return ErrBusClosed. May be called twice.
+// messages go back to the queues; answers that the transport does not take within some seconds are lost. Requests that still wait then return ErrBusClosed. May be called twice.
 func (b *Bus) Close(ctx context.Context) error {
 	b.mu.Lock()
 	first := !b.closing
@@ -208,9 +211,11 @@ func (b *Bus) Close(ctx context.Context) error {
 	b.mu.Lock()
 	close(b.done)
 	b.mu.Unlock()
-	// Nobody adds an inbox any more.
+	// Nobody adds an inbox any more. Their queues are removed in any case, yet not for ever when the broker is away.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpWithin)
+	defer cancel()
 	for _, in := range b.inboxes {
-		in.close()
+		in.close(ctx)
 	}
 	close(b.gone)
 	return err

@@ -186,8 +186,7 @@ func (w *worker) process(work context.Context, d Delivery) {
 		b.counts.failed.Add(1)
 	}
 	if m.Type == Command {
-		// The answer belongs to the work that was done: the end of the agent does not hold it back.
-		if sendErr := w.answer(context.WithoutCancel(ctx), m, payload, err); sendErr != nil {
+		if sendErr := w.answer(ctx, m, payload, err); sendErr != nil {
 			b.counts.answersLost.Add(1)
 			err = errors.Join(err, sendErr)
 		}
@@ -195,7 +194,11 @@ func (w *worker) process(work context.Context, d Delivery) {
 	settle(d.Ack())
 }
 
-// answer sends the Result or Error of a command.
+// answerGrace is how long an answer may take to be sent after the agent was stopped.
+const answerGrace = 5 * time.Second
+
+// answer sends the Result or Error of a command. It belongs to the work that was done: the end of the agent does not hold
+// it back, unless the transport does not take it.
 func (w *worker) answer(ctx context.Context, m Message, payload any, err error) error {
 	r := Message{Type: Result, From: w.agent, To: m.From, TaskID: m.TaskID, CorrelationID: m.ID, ReplyTo: m.ReplyTo}
 	if err == nil {
@@ -206,7 +209,27 @@ func (w *worker) answer(ctx context.Context, m Message, payload any, err error) 
 		// An ErrorPayload is strings and a bool; it always has a JSON form.
 		r.Payload, _ = marshalPayload(ErrorPayload{asError(err)})
 	}
+	ctx, cancel := graceful(ctx, answerGrace)
+	defer cancel()
 	return w.bus.publish(ctx, r)
+}
+
+// graceful returns a context that ends some time after ctx does.
+func graceful(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(context.Cause(ctx))
+		case <-longer.Done():
+		}
+	})
+	return longer, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // panicError is a panic of a handler.

@@ -137,11 +137,12 @@ func (in *inbox) take(d Delivery) {
 	c <- m
 }
 
-func (in *inbox) close() {
+// close ends the inbox; ctx bounds how long it tries to remove the queue.
+func (in *inbox) close(ctx context.Context) {
 	settle(in.consumer.Close())
 	in.reader.Wait()
-	// The queue would vanish with the connection; a bus may go before it does.
-	settle(in.bus.transport.Delete(context.Background(), in.queue))
+	// A bus may go before its connection does. Without a connection the queue goes by itself a little later.
+	settle(in.bus.transport.Delete(ctx, in.queue))
 }
 
 // decodeDelivery reads a message with the properties that travel outside the event.

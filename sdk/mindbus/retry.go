@@ -98,7 +98,7 @@ func (w *worker) poisonous(ctx context.Context, m Message, d Delivery, h history
 	b.counts.poisonous.Add(1)
 	err := error(NewError(CodeAborted, false, fmt.Errorf("message %s was given up: %d processes had it and did not end with it", m.ID, h.redeliveries)))
 	if m.Type == Command {
-		if sendErr := w.answer(context.WithoutCancel(ctx), m, nil, err); sendErr != nil {
+		if sendErr := w.answer(ctx, m, nil, err); sendErr != nil {
 			b.counts.answersLost.Add(1)
 		}
 	}

@@ -1,0 +1,102 @@
+package mindbus_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mindscope/mindscope/sdk/mindbus"
+)
+
+// farTransport is a transport whose broker can go away: then calls wait for it until their context ends.
+type farTransport struct {
+	*mindbus.Memory
+	away atomic.Bool
+}
+
+func (t *farTransport) wait(ctx context.Context) error {
+	if !t.away.Load() {
+		return nil
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func (t *farTransport) Publish(ctx context.Context, p mindbus.Publishing) error {
+	if err := t.wait(ctx); err != nil {
+		return err
+	}
+	return t.Memory.Publish(ctx, p)
+}
+
+func (t *farTransport) Delete(ctx context.Context, queue string) error {
+	if err := t.wait(ctx); err != nil {
+		return err
+	}
+	return t.Memory.Delete(ctx, queue)
+}
+
+// TestCloseWithoutBroker: a bus with inboxes, and with an answer on its way, is closed some seconds after its time is up.
+func TestCloseWithoutBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &farTransport{Memory: mindbus.NewMemory()}
+		bus, err := mindbus.New(tr, mindbus.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = bus.Handle(t.Context(), "writer", func(context.Context, mindbus.Message) (any, error) {
+			tr.away.Store(true)
+			return "done", nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []string{"boss", "chief"} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := bus.Request(ctx, mindbus.Message{From: from, To: "nobody"}); !errors.Is(err, mindbus.ErrUnroutable) {
+				t.Errorf("request of nobody: %v", err)
+			}
+			cancel()
+		}
+		if err := bus.Publish(t.Context(), mindbus.Message{Type: mindbus.Command, From: "boss", To: "writer"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := bus.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("close: %v, want that its time was up", err)
+		}
+		// One second of ctx, five for the answer, two for the queues of both inboxes.
+		if spent := time.Since(start); spent > 8*time.Second {
+			t.Errorf("close took %s", spent)
+		}
+		if s := bus.Stats(); s.AnswersLost != 1 {
+			t.Errorf("%d answers lost, want 1", s.AnswersLost)
+		}
+		if err := tr.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestAnswerOutlivesAgent: the end of the agent's context does not hold an answer back that the transport takes.
+func TestAnswerOutlivesAgent(t *testing.T) {
+	tm := newTeam(t)
+	ctx, stop := context.WithCancel(tm.ctx)
+	err := tm.bus.Handle(ctx, "writer", func(context.Context, mindbus.Message) (any, error) {
+		stop()
+		return "done", nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := tm.bus.Request(tm.ctx, mindbus.Message{From: "boss", To: "writer"})
+	if err != nil || string(m.Payload) != `"done"` {
+		t.Errorf("answer %s, %v", m.Payload, err)
+	}
+}
