@@ -178,11 +178,35 @@ def _parent_of(header: str) -> Tuple[str, str]:
     return m.group(2), m.group(3)
 
 
+class _Open:
+    """The contexts that one `with` object has entered and not left. It may be in use many times at once: inside of itself, and
+    in several threads and coroutines."""
+
+    def __init__(self) -> None:
+        self._tokens: Dict[int, Tuple[_Context, contextvars.Token[_Context]]] = {}  # by id, which lives as long as its context
+
+    def enter(self, context: _Context) -> None:
+        self._tokens[id(context)] = (context, _current.set(context))
+
+    def leave(self) -> Optional[_Context]:
+        """Leaves the context at hand, or the last entered where another one is at hand; None when none is left."""
+        try:
+            context, token = self._tokens.pop(id(_current.get()), None) or self._tokens.popitem()[1]
+        except KeyError:
+            return None
+        try:
+            _current.reset(token)
+        except (ValueError, RuntimeError):  # a generator was closed in another context
+            pass
+        return context
+
+
 class extracted:
     """`with extracted(headers):` goes on with the task and trace of a message's headers instead of one's own."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
+        self._open = _Open()
 
     def __enter__(self) -> None:
         try:
@@ -190,10 +214,10 @@ class extracted:
         except Exception:  # what came from outside may be anything
             _client.broken()
             context = _Context()
-        self._token = _current.set(context)
+        self._open.enter(context)
 
     def __exit__(self, *exc: object) -> None:
-        _current.reset(self._token)
+        self._open.leave()
 
 
 # ---- spans ----
@@ -349,25 +373,26 @@ class _Work:
 
     def __init__(self, begin: Callable[..., Span], outcome: bool = False) -> None:
         self._begin, self._outcome = begin, outcome
+        self._open = _Open()
         self._arguments: Tuple[Tuple[Any, ...], Dict[str, Any]] = ((), {})
 
     def __enter__(self) -> Span:
         try:
-            self._span = self._begin(*self._arguments[0], **self._arguments[1])
+            span = self._begin(*self._arguments[0], **self._arguments[1])
         except Exception:
             _client.broken()
-            self._span = Span("work that could not be described", _INTERNAL, {}, _current.get())
-        self._token = _current.set(self._span.context)
-        _client.started(self._span)
-        return self._span
+            span = Span("work that could not be described", _INTERNAL, {}, _current.get())
+        self._open.enter(span.context)
+        _client.started(span)
+        return span
 
     def __exit__(self, kind: Any, error: Optional[BaseException], stack: Any) -> None:
+        context = self._open.leave()
+        span = context.span if context else None
+        if span is None:
+            _client.broken()  # it was never entered
+            return
         try:
-            _current.reset(self._token)
-        except ValueError:  # a generator was closed in another context
-            pass
-        try:
-            span = self._span
             if error is not None and span.status != 2:
                 span.fail(error)
             if self._outcome:
@@ -810,21 +835,25 @@ def _pairs(text: str) -> Dict[str, str]:
 
 
 def _attributes(values: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    return [{"key": str(k), "value": _value(v)} for k, v in list(values.items())]
+    return [{"key": _text(k), "value": _value(v)} for k, v in list(values.items())]
 
 
 def _value(v: Any, depth: int = 0) -> Dict[str, Any]:
     if isinstance(v, bool):
         return {"boolValue": v}
     if isinstance(v, int) and -(1 << 63) <= v < 1 << 63:
-        return {"intValue": str(v)}
+        return {"intValue": str(int(v))}  # a member of an enum calls itself by its name
     if isinstance(v, float):
-        return {"doubleValue": v if v == v and abs(v) != float("inf") else str(v)}
+        return {"doubleValue": float(v) if v == v and abs(v) != float("inf") else str(float(v))}
     if isinstance(v, (list, tuple)) and depth < 8:
         return {"arrayValue": {"values": [_value(x, depth + 1) for x in v]}}
     if isinstance(v, Mapping) and depth < 8:
-        return {"kvlistValue": {"values": [{"key": str(k), "value": _value(x, depth + 1)} for k, x in v.items()]}}
-    return {"stringValue": str(v)[:MAX_TEXT].encode("utf-8", "replace").decode()}
+        return {"kvlistValue": {"values": [{"key": _text(k), "value": _value(x, depth + 1)} for k, x in v.items()]}}
+    return {"stringValue": _text(v)[:MAX_TEXT].encode("utf-8", "replace").decode()}
+
+
+def _text(v: Any) -> str:
+    return str.__str__(v) if isinstance(v, str) else str(v)
 
 
 _client = _Client()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import enum
 import gzip
 import json
 import logging
@@ -12,7 +14,7 @@ import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import mindscope_agent as mindscope
 
@@ -68,6 +70,18 @@ class Collector:
 def attributes(item: Dict[str, Any]) -> Dict[str, Any]:
     """The attributes of a span or record, by name."""
     return {a["key"]: next(iter(a["value"].values())) for a in item["attributes"]}
+
+
+class Level(int, enum.Enum):
+    HIGH = 3
+
+
+class Share(float, enum.Enum):
+    NONE = float("nan")
+
+
+class Word(str, enum.Enum):
+    YES = "yes"
 
 
 class Case(unittest.TestCase):
@@ -196,6 +210,64 @@ class Work(Case):
         with ThreadPoolExecutor(2) as pool, mindscope.task("task-9"):
             bound = pool.submit(mindscope.wrap(mindscope.task_id)).result()
             self.assertEqual((bound, pool.submit(mindscope.task_id).result()), ("task-9", ""))
+
+    def test_one_object_many_times(self) -> None:
+        self.start()
+        critic = mindscope.agent("critic")
+        with critic as outer:
+            with critic as inner:
+                self.assertEqual(mindscope.span_id(), inner.context.span_id)
+            self.assertEqual(mindscope.span_id(), outer.context.span_id)
+        self.assertEqual((mindscope.span_id(), inner.parent_id), ("", outer.context.span_id))
+        headers = mindscope.extracted({"traceparent": "00-%s-%s-01" % ("a" * 32, "b" * 16)})
+        with headers:
+            with headers:
+                pass
+            self.assertEqual(mindscope.span_id(), "b" * 16)
+        self.assertEqual(mindscope.span_id(), "")
+
+        both = threading.Barrier(2)
+
+        def work() -> str:
+            with critic as span:
+                both.wait(10)
+                with headers:
+                    both.wait(10)
+                assert mindscope.span_id() == span.context.span_id
+            assert mindscope.span_id() == ""
+            return span.context.span_id
+
+        async def begin(first: asyncio.Event, second: asyncio.Event) -> str:
+            async with critic as span:
+                first.set()
+                await second.wait()
+            return span.context.span_id
+
+        async def together() -> List[str]:
+            a, b = asyncio.Event(), asyncio.Event()
+            return await asyncio.gather(begin(a, b), begin(b, a))
+
+        with ThreadPoolExecutor(2) as pool:
+            ids = [f.result() for f in [pool.submit(work), pool.submit(work)]]
+        ids += asyncio.run(together())
+        critic.__exit__(None, None, None)  # without a begin there is nothing to end
+        self.assertTrue(mindscope.flush())
+        self.assertEqual(sorted(s["spanId"] for s in self.collector.spans), sorted(ids + [outer.context.span_id, inner.context.span_id]))
+        self.assertEqual((mindscope._client.running, mindscope.stats().errors), ({}, 1))
+
+    def test_a_generator_that_ends_elsewhere(self) -> None:
+        self.start()
+
+        def steps() -> Iterator[int]:
+            with mindscope.agent("writer"):
+                yield 1
+
+        running = steps()
+        contextvars.copy_context().run(next, running)
+        running.close()
+        self.assertTrue(mindscope.flush())
+        self.collector.named("invoke_agent writer")
+        self.assertEqual((mindscope.span_id(), mindscope.stats().errors), ("", 0))
 
     def test_nothing_breaks_the_work(self) -> None:
         self.start()
@@ -368,8 +440,12 @@ class Sending(Case):
         with mindscope.tool("search") as tool:
             for name, value in (("int", 1 << 62), ("big", 1 << 80), ("nan", float("nan")), ("list", [1, "a", {"b": None}]), ("bad", "\ud800"), ("bytes", b"x")):
                 tool.set(name, value)
+            for name, value in (("level", Level.HIGH), ("share", Share.NONE), ("word", Word.YES), ("words", {Word.YES: [Level.HIGH]})):
+                tool.set(name, value)
         mindscope.flush()
         found = attributes(self.collector.named("execute_tool search"))
+        self.assertEqual((found["level"], found["share"], found["word"]), ("3", "nan", "yes"))
+        self.assertEqual(found["words"], {"values": [{"key": "yes", "value": {"arrayValue": {"values": [{"intValue": "3"}]}}}]})
         self.assertEqual((found["int"], found["big"], found["nan"], found["bad"]), (str(1 << 62), str(1 << 80), "nan", "?"))
 
     @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
