@@ -34,8 +34,8 @@ type budgetMetrics struct {
 	failed  func(error)
 }
 
-// budgetTimeout bounds how long a scrape waits for budgets.
-const budgetTimeout = 10 * time.Second
+// budgetTimeout bounds how long a scrape waits for budgets: half of what a scrape may take by default. The reading goes on.
+const budgetTimeout = 5 * time.Second
 
 // Describe implements prometheus.Collector. It names nothing: the series come and go.
 func (budgetMetrics) Describe(chan<- *prometheus.Desc) {}
@@ -100,6 +100,7 @@ func exposeBudget(to chan<- prometheus.Metric, s *team.BudgetState) {
 // useBudgets lets budgets ask, and exposes them.
 func (a *App) useBudgets(costs *team.Costs) {
 	a.budgets.Use(costs)
+	a.running("budgets", func(context.Context) error { a.budgets.Close(); return nil })
 	if len(a.cfg.Budgets) == 0 {
 		return
 	}

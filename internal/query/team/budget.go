@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -153,7 +154,7 @@ const (
 
 // Budgets tells how far budgets are used up. Its figures are those of Costs.Report: each call counted once, in exact
 // money. It keeps sums of ten minutes and is told, as a store.Observer, which traces changed; only what they touch is
-// read again. It is safe for concurrent use.
+// read again. Reading goes on when whoever asked has given up, until Close. It is safe for concurrent use.
 type Budgets struct {
 	list  []Budget
 	clock func() time.Time
@@ -162,12 +163,24 @@ type Budgets struct {
 	marks map[signal.Project]map[string]time.Time
 	again map[signal.Project]bool // all of it is to be read
 
-	asking sync.Mutex // one question at a time; guards what follows
+	reader
+	sums map[signal.Project]*ledgerSums // of the refresh that runs
+
+	asking sync.Mutex // guards what follows
 	costs  *Costs
-	sums   map[signal.Project]*ledgerSums
-	states []BudgetState
+	states []BudgetState // of the last refresh that succeeded
 	at     time.Time     // of states
-	took   time.Duration // to make them
+	tried  time.Time     // when the last refresh began
+	took   time.Duration // the last refresh, whether it succeeded or not
+	failed error         // of the last refresh
+	done   chan struct{} // closed when the refresh that runs has ended; nil when none runs
+}
+
+// reader is what the refreshes of budgets run in.
+type reader struct {
+	ctx     context.Context // ends with Close
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
 // ledgerSums are the sums of a project since a time.
@@ -182,6 +195,7 @@ func NewBudgets(list []Budget, clock func() time.Time) *Budgets {
 		clock = time.Now
 	}
 	b := &Budgets{list: list, clock: clock, marks: map[signal.Project]map[string]time.Time{}, again: map[signal.Project]bool{}, sums: map[signal.Project]*ledgerSums{}}
+	b.ctx, b.stop = context.WithCancel(context.Background())
 	for i := range list {
 		b.marks[list[i].Project] = map[string]time.Time{}
 	}
@@ -235,27 +249,79 @@ func (*Budgets) Save() ([]byte, error) { return nil, nil }
 // Load implements store.StatefulObserver.
 func (*Budgets) Load([]byte) error { return nil }
 
+// Close ends a refresh that runs and waits for it. States answers with an error afterwards.
+func (b *Budgets) Close() {
+	b.asking.Lock()
+	b.stop()
+	b.asking.Unlock()
+	b.running.Wait()
+}
+
 // ErrNoCosts says that budgets were asked before the server had started.
 var ErrNoCosts = errors.New("budgets: the store is not open yet")
 
 // States returns how far all budgets are used up, in the order of the configuration, and when that was so. The answer may be
-// some seconds old: what was written a moment ago can't be read yet.
+// some seconds old: what was written a moment ago can't be read yet. When ctx ends before the reading does, the answer is
+// the one before, of the periods that go on; without one, an error. The reading goes on for whoever asks next.
 func (b *Budgets) States(ctx context.Context) ([]BudgetState, time.Time, error) {
+	done, err := b.begin()
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	b.asking.Lock()
+	defer b.asking.Unlock()
+	if b.done != done { // it has ended
+		if b.failed != nil {
+			return nil, time.Time{}, b.failed
+		}
+		return slices.Clone(b.states), b.at, nil
+	}
+	now := b.clock()
+	states := slices.DeleteFunc(slices.Clone(b.states), func(s BudgetState) bool { return !now.Before(s.End) })
+	if len(states) == 0 {
+		return nil, time.Time{}, fmt.Errorf("budgets are still read, ask again later: %w", ctx.Err())
+	}
+	return states, b.at, nil
+}
+
+// begin starts a refresh unless one runs, or the last one holds. What it returns is closed when the answer is there.
+func (b *Budgets) begin() (<-chan struct{}, error) {
 	b.asking.Lock()
 	defer b.asking.Unlock()
 	if b.costs == nil {
-		return nil, time.Time{}, ErrNoCosts
+		return nil, ErrNoCosts
 	}
-	now := b.clock()
-	if age := now.Sub(b.at); b.states != nil && age >= 0 && age < max(freshFor, patience*b.took) {
-		return slices.Clone(b.states), b.at, nil
+	if err := b.ctx.Err(); err != nil {
+		return nil, fmt.Errorf("budgets: the server stops: %w", err)
 	}
-	if err := b.refresh(ctx, now); err != nil {
-		return nil, time.Time{}, err
+	if b.done != nil {
+		return b.done, nil
 	}
-	b.at, b.took = now, b.clock().Sub(now)
-	b.states = b.sum(now)
-	return slices.Clone(b.states), b.at, nil
+	now, done := b.clock(), make(chan struct{})
+	if age := now.Sub(b.tried); !b.tried.IsZero() && age >= 0 && age < max(freshFor, patience*b.took) {
+		close(done)
+		return done, nil
+	}
+	b.tried, b.done = now, done
+	b.running.Go(func() {
+		defer close(done)
+		err := b.refresh(b.ctx, now)
+		var states []BudgetState
+		if err == nil {
+			states = b.sum(now)
+		}
+		b.asking.Lock()
+		defer b.asking.Unlock()
+		b.took, b.failed, b.done = b.clock().Sub(now), err, nil
+		if err == nil {
+			b.states, b.at = states, now
+		}
+	})
+	return done, nil
 }
 
 // refresh reads what changed.

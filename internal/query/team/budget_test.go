@@ -1,10 +1,14 @@
 package team
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,6 +94,77 @@ func TestBudgets(t *testing.T) {
 		t.Errorf("of team radio: %v, %v", found, err)
 	}
 }
+
+// gated is a store that answers once it is let, and counts how often it is asked for its figures, which each reading begins with.
+type gated struct {
+	store.Events
+	asked atomic.Int64
+	let   chan error
+}
+
+func (g *gated) Stats(ctx context.Context) (store.Stats, error) {
+	g.asked.Add(1)
+	select {
+	case err := <-g.let:
+		if err != nil {
+			return store.Stats{}, err
+		}
+		return g.Events.Stats(ctx)
+	case <-ctx.Done():
+		return store.Stats{}, ctx.Err()
+	}
+}
+
+// TestReadingOutlastsItsCaller: what takes longer than whoever asks can wait is read to its end, once, and then there.
+func TestReadingOutlastsItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := watched(t, []Budget{{Name: "day", Project: "default", Period: Daily, USD: 100_000_000}}, time.Time{})
+		b.clock = time.Now
+		m.now = time.Now()
+		g := &gated{Events: m.db, let: make(chan error)}
+		b.Use(NewCosts(g, CostOptions{Prices: func() Prices { return m.book }, Writer: m.db}))
+		ask := func(want string, asked int64) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			states, _, err := b.States(ctx)
+			got := fmt.Sprint(err)
+			if err == nil {
+				got = fmt.Sprint(states[0].Calls, " calls")
+			}
+			if !strings.Contains(got, want) || g.asked.Load() != asked {
+				t.Errorf("%q after %d readings, want %q after %d", got, g.asked.Load(), want, asked)
+			}
+		}
+		m.add("t", "a", "", "chat", "gpt", 0, 5, cost(10, "prices")...)
+		ask("ask again later: context deadline exceeded", 1)
+		ask("ask again later: context deadline exceeded", 1)
+		g.let <- nil
+		synctest.Wait()
+		ask("1 calls", 1)
+		time.Sleep(10 * 10 * time.Second) // it took ten seconds, and so holds for a hundred
+		m.add("t", "b", "", "chat", "gpt", 0, 5, cost(10, "prices")...)
+		b.Forget("default")
+		ask("1 calls", 2) // the answer before, while the next is read
+		g.let <- errGate
+		synctest.Wait()
+		ask(errGate.Error(), 2)
+		time.Sleep(40 * time.Second)
+		ask(errGate.Error(), 2) // a failure holds as long: trying must not take more than a tenth either
+		time.Sleep(20 * time.Second)
+		ask("1 calls", 3)
+		g.let <- nil
+		synctest.Wait()
+		ask("2 calls", 3)
+		time.Sleep(time.Hour)
+		b.Forget("default")
+		ask("2 calls", 4)
+		b.Close()
+		ask("the server stops", 4)
+	})
+}
+
+var errGate = errors.New("the store is away")
 
 // TestLinesOfInvalidNamesAreOne: they would look alike, and a registry refuses all metrics for that.
 func TestLinesOfInvalidNamesAreOne(t *testing.T) {
