@@ -52,22 +52,12 @@ func Encode(m Message) ([]byte, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	e := event{
-		SpecVersion: specVersion, ID: m.ID, Type: m.Type.eventType(), Source: escapeSource(m.From),
-		ToAgent: m.To, Subject: m.TaskID, TraceParent: m.TraceParent, TraceState: m.TraceState, Data: m.Payload,
-	}
-	if !m.Time.IsZero() {
-		e.Time = m.Time.UTC().Format(time.RFC3339Nano)
-	}
-	if len(m.Payload) > 0 {
-		e.DataContentType = "application/json"
-	}
-	body, err := encodeJSON(e, len(m.Payload)+envelopeSize)
+	body, err := m.appendEvent(make([]byte, 0, len(m.Payload)+envelopeSize))
 	if err != nil {
 		return nil, invalid("payload: %v", err)
 	}
 	if len(m.Extensions) > 0 {
-		ext, err := encodeJSON(m.Extensions, 0)
+		ext, err := encodeJSON(m.Extensions)
 		if err != nil {
 			return nil, invalid("extensions: %v", err)
 		}
@@ -79,26 +69,53 @@ func Encode(m Message) ([]byte, error) {
 	return body, nil
 }
 
-// event is the wire form, in the order in which it is written.
-type event struct {
-	SpecVersion     string          `json:"specversion"`
-	ID              string          `json:"id"`
-	Type            string          `json:"type"`
-	Source          string          `json:"source"`
-	ToAgent         string          `json:"toagent,omitempty"`
-	Subject         string          `json:"subject,omitempty"`
-	Time            string          `json:"time,omitempty"`
-	TraceParent     string          `json:"traceparent,omitempty"`
-	TraceState      string          `json:"tracestate,omitempty"`
-	DataContentType string          `json:"datacontenttype,omitempty"`
-	Data            json.RawMessage `json:"data,omitempty"`
+// appendEvent writes the event without its extensions. The attributes have always the same order.
+func (m Message) appendEvent(b []byte) ([]byte, error) {
+	b = append(b, `{"specversion":"`+specVersion+`"`...)
+	b = appendAttribute(b, "id", m.ID)
+	b = appendAttribute(b, "type", m.Type.eventType())
+	b = appendAttribute(b, "source", escapeSource(m.From))
+	b = appendAttribute(b, "toagent", m.To)
+	b = appendAttribute(b, "subject", m.TaskID)
+	if !m.Time.IsZero() {
+		b = append(b, `,"time":"`...)
+		b = m.Time.UTC().AppendFormat(b, time.RFC3339Nano)
+		b = append(b, '"')
+	}
+	b = appendAttribute(b, "traceparent", m.TraceParent)
+	b = appendAttribute(b, "tracestate", m.TraceState)
+	if len(m.Payload) > 0 {
+		b = append(b, `,"datacontenttype":"application/json","data":`...)
+		buf := bytes.NewBuffer(b)
+		if err := json.Compact(buf, m.Payload); err != nil {
+			return nil, err
+		}
+		b = buf.Bytes()
+	}
+	return append(b, '}'), nil
+}
+
+// appendAttribute writes an attribute that has a value.
+func appendAttribute(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":`...)
+	if !isPlainText(value) || strings.ContainsAny(value, `"\`) {
+		// Every string has a JSON form.
+		quoted, _ := encodeJSON(value)
+		return append(b, quoted...)
+	}
+	b = append(b, '"')
+	b = append(b, value...)
+	return append(b, '"')
 }
 
 // encodeJSON keeps <, > and & as they are, so that prompts stay readable on the wire.
-// size is about what the text will take.
-func encodeJSON(v any, size int) ([]byte, error) {
+func encodeJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
-	b.Grow(size)
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
@@ -217,17 +234,17 @@ func Decode(data []byte) (Message, error) {
 	if !utf8.Valid(data) {
 		return Message{}, invalid("not valid UTF-8")
 	}
-	fields, err := readObject(data)
-	if err != nil {
+	var fields object
+	if err := fields.read(data); err != nil {
 		return Message{}, err
 	}
 	_, isEvent := fields.get("specversion")
 	_, isPlain := fields.get("from_agent")
 	switch {
 	case isEvent:
-		return decodeEvent(fields)
+		return decodeEvent(&fields)
 	case isPlain:
-		return decodePlain(fields)
+		return decodePlain(&fields)
 	}
 	return Message{}, invalid("neither a CloudEvents event (no specversion) nor a plain message (no from_agent)")
 }

@@ -37,6 +37,55 @@ func TestEncode(t *testing.T) {
 	}
 }
 
+// TestEncodeWritesWhatEncodingJSONWrites: the event is written by hand, and is the same to the letter.
+func TestEncodeWritesWhatEncodingJSONWrites(t *testing.T) {
+	type event struct {
+		SpecVersion     string          `json:"specversion"`
+		ID              string          `json:"id"`
+		Type            string          `json:"type"`
+		Source          string          `json:"source"`
+		ToAgent         string          `json:"toagent,omitempty"`
+		Subject         string          `json:"subject,omitempty"`
+		Time            time.Time       `json:"time,omitzero"`
+		TraceParent     string          `json:"traceparent,omitempty"`
+		TraceState      string          `json:"tracestate,omitempty"`
+		DataContentType string          `json:"datacontenttype,omitempty"`
+		Data            json.RawMessage `json:"data,omitempty"`
+	}
+	f := func(edit func(*Message)) {
+		t.Helper()
+		m := full()
+		m.Extensions = nil
+		edit(&m)
+		got, err := Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := event{
+			SpecVersion: "1.0", ID: m.ID, Type: m.Type.eventType(), Source: escapeSource(m.From), ToAgent: m.To, Subject: m.TaskID,
+			Time: m.Time, TraceParent: m.TraceParent, TraceState: m.TraceState, Data: m.Payload,
+		}
+		if len(m.Payload) > 0 {
+			e.DataContentType = "application/json"
+		}
+		want, err := encodeJSON(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("event (-want +got):\n%s", diff)
+		}
+	}
+	f(func(*Message) {})
+	f(func(m *Message) {
+		m.Payload, m.TaskID, m.TraceParent, m.TraceState, m.Time = nil, "", "", "", time.Time{}
+	})
+	f(func(m *Message) { m.Payload = json.RawMessage(" { \"a\" : [ 1 , \"<b> & \u2028\" ] } ") })
+	for _, text := range []string{`say "no"`, `C:\tasks`, "<b> & </b>", "Aufgabe №7", "\u2028", "a\u00adb", "~ !"} {
+		f(func(m *Message) { m.ID, m.To, m.TaskID, m.TraceState = text, text, text, text })
+	}
+}
+
 func TestEncodeDecode(t *testing.T) {
 	f := func(edit func(*Message)) {
 		t.Helper()

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// object is the members of a JSON object in their order. An event has about a dozen, among which looking is faster than
-// hashing; names are looked up in the index when there are many more.
+// object is the members of a JSON object in their order. An event has about a dozen, for which there is room at once and
+// among which looking is faster than hashing; names are looked up in the index when there are many more.
 type object struct {
+	room    [12]member
 	members []member
 	index   map[string]int // of members, nil while there are at most maxUnindexed
 }
@@ -51,21 +52,21 @@ func (o *object) add(name string, raw json.RawMessage) {
 	}
 }
 
-// readObject splits a JSON object into its members, which point into data. Doubled names are an error: readers would
-// disagree on which counts.
-func readObject(data []byte) (*object, error) {
+// read splits a JSON object into its members, which point into data. Doubled names are an error: readers would disagree
+// on which counts.
+func (o *object) read(data []byte) error {
 	if !json.Valid(data) {
 		var v json.RawMessage
-		return nil, invalid("not JSON: %v", json.Unmarshal(data, &v))
+		return invalid("not JSON: %v", json.Unmarshal(data, &v))
 	}
 	// From here on the text is known to be right, so that a simple walk finds its parts.
 	w := walker{data: data}
 	w.space()
 	if w.data[w.pos] != '{' {
-		return nil, invalid("not a JSON object")
+		return invalid("not a JSON object")
 	}
 	w.pos++
-	o := &object{members: make([]member, 0, 12)}
+	o.members = o.room[:0]
 	for w.space(); w.data[w.pos] != '}'; w.space() {
 		if w.data[w.pos] == ',' {
 			w.pos++
@@ -73,17 +74,17 @@ func readObject(data []byte) (*object, error) {
 		}
 		name, err := memberName(w.value())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if _, twice := o.get(name); twice {
-			return nil, invalid("%q is there twice", name)
+			return invalid("%q is there twice", name)
 		}
 		w.space()
 		w.pos++ // the colon
 		w.space()
 		o.add(name, w.value())
 	}
-	return o, nil
+	return nil
 }
 
 // memberName is unquote for names; those that every event has are not made again for each.

@@ -42,10 +42,7 @@ func newTelemetry(s System, exchange string) *telemetry {
 		producer: []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer)},
 		consumer: trace.WithSpanKind(trace.SpanKindConsumer),
 	}
-	t.pool.New = func() any {
-		attrs := make([]attribute.KeyValue, 0, 32)
-		return &attrs
-	}
+	t.pool.New = func() any { return &attributes{list: make([]attribute.KeyValue, 0, 32)} }
 	if s.Address != "" {
 		t.system = append(t.system, attribute.String(conv.ServerAddress, s.Address))
 	}
@@ -66,14 +63,15 @@ func (t *telemetry) describeSend(ctx context.Context, span trace.Span, m Message
 	if !span.IsRecording() {
 		return
 	}
-	attrs := append(t.attributes(ctx, m, "send", r.key),
+	attrs := t.attributes(ctx, m, "send", r.key)
+	attrs.add(
 		attribute.String(conv.MessagingDestinationName, t.exchange+":"+r.key),
 		attribute.String(conv.MessagingDestinationTemplate, r.template),
 	)
 	if size > 0 {
-		attrs = append(attrs, attribute.Int(conv.MessagingMessageBodySize, size))
+		attrs.add(attribute.Int(conv.MessagingMessageBodySize, size))
 	}
-	span.SetAttributes(attrs...)
+	span.SetAttributes(attrs.list...)
 	t.free(attrs)
 }
 
@@ -95,7 +93,7 @@ func (t *telemetry) startProcess(ctx context.Context, m Message, d Delivery, h h
 		m.ID = d.MessageID
 	}
 	attrs := t.attributes(ctx, m, "process", d.Key)
-	attrs = append(attrs,
+	attrs.add(
 		attribute.String(conv.MessagingDestinationName, destination(d)),
 		attribute.String(conv.MessagingDestinationTemplate, template),
 		attribute.Int64(conv.MessagingRabbitmqMessageDeliveryTag, int64(d.Tag)),
@@ -103,47 +101,56 @@ func (t *telemetry) startProcess(ctx context.Context, m Message, d Delivery, h h
 		attribute.Bool(conv.AITeamMessageRedelivered, d.Redelivered || h.redeliveries > 0),
 	)
 	if h.redeliveries > 0 {
-		attrs = append(attrs, attribute.Int(conv.AITeamMessageRedeliveries, h.redeliveries))
+		attrs.add(attribute.Int(conv.AITeamMessageRedeliveries, h.redeliveries))
 	}
 	if h.attempt > 1 {
-		attrs = append(attrs, attribute.Int(conv.AITeamMessageAttempt, h.attempt))
+		attrs.add(attribute.Int(conv.AITeamMessageAttempt, h.attempt))
 	}
 	if wait, ok := waited(m, d); ok {
-		attrs = append(attrs, attribute.Float64(conv.AITeamMessageWaitMs, float64(wait.Microseconds())/1000))
+		attrs.add(attribute.Float64(conv.AITeamMessageWaitMs, float64(wait.Microseconds())/1000))
 	}
-	span.SetAttributes(attrs...)
+	span.SetAttributes(attrs.list...)
 	t.free(attrs)
 	return ctx, span
 }
 
+// attributes is a list in the making. Spans copy it, so that the next message can have it.
+type attributes struct{ list []attribute.KeyValue }
+
+func (a *attributes) add(more ...attribute.KeyValue) { a.list = append(a.list, more...) }
+
 // free takes attributes back, of which a span has its own copy.
-func (t *telemetry) free(attrs []attribute.KeyValue) {
-	clear(attrs)
-	t.pool.Put(&attrs)
+func (t *telemetry) free(attrs *attributes) {
+	clear(attrs.list)
+	attrs.list = attrs.list[:0]
+	t.pool.Put(attrs)
 }
 
 // attributes returns what both spans of a message have. Give it back with free.
-func (t *telemetry) attributes(ctx context.Context, m Message, operation, key string) []attribute.KeyValue {
-	attrs := (*t.pool.Get().(*[]attribute.KeyValue))[:0]
-	attrs = append(attrs, t.system...)
-	attrs = append(attrs, sdk.Attributes(ctx)...)
-	attrs = append(attrs,
+func (t *telemetry) attributes(ctx context.Context, m Message, operation, key string) *attributes {
+	attrs, ok := t.pool.Get().(*attributes)
+	if !ok {
+		attrs = &attributes{}
+	}
+	attrs.add(t.system...)
+	attrs.add(sdk.Attributes(ctx)...)
+	attrs.add(
 		attribute.String(conv.MessagingOperationName, operation),
 		attribute.String(conv.MessagingOperationType, operation),
 		attribute.String(conv.MessagingRabbitmqDestinationRoutingKey, key),
 		attribute.String(conv.MessagingMessageID, m.ID),
 	)
 	if m.CorrelationID != "" {
-		attrs = append(attrs, attribute.String(conv.MessagingMessageConversationID, m.CorrelationID))
+		attrs.add(attribute.String(conv.MessagingMessageConversationID, m.CorrelationID))
 	}
-	if m.Type == "" {
-		return attrs
+	if m.Type != "" {
+		attrs.add(
+			attribute.String(conv.AITeamMessageType, string(m.Type)),
+			attribute.String(conv.AITeamMessageFromAgent, m.From),
+			attribute.String(conv.AITeamMessageToAgent, m.To),
+		)
 	}
-	return append(attrs,
-		attribute.String(conv.AITeamMessageType, string(m.Type)),
-		attribute.String(conv.AITeamMessageFromAgent, m.From),
-		attribute.String(conv.AITeamMessageToAgent, m.To),
-	)
+	return attrs
 }
 
 // destination names where a message was taken from: exchange, key and queue, without what is empty or repeated.
