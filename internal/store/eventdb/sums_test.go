@@ -1,11 +1,15 @@
 package eventdb
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mindscope/mindscope/internal/store"
 )
@@ -86,4 +90,167 @@ func TestFlippedBitsOfOldParts(t *testing.T) {
 	if _, err := again.Stats(t.Context()); !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), files[0]) {
 		t.Errorf("a reader is told %v", err)
 	}
+}
+
+// layParts makes parts as the engine does, of one file each. The list names them.
+func layParts(t *testing.T, dir string, names ...string) (folder string) {
+	t.Helper()
+	folder = filepath.Join(dir, dirEvents, "partitions", "20230506", "datadb")
+	for _, name := range names {
+		if err := os.MkdirAll(filepath.Join(folder, name), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name, "metadata.json"), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(folder, fileParts), []byte(`["`+strings.Join(names, `","`)+`"]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// TestSumsBesideReaders: while the sums of a part are taken, which is minutes for a large one, nobody waits. The part here is
+// a pipe that ends when the test says so.
+func TestSumsBesideReaders(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(layParts(t, dir, "A"), "A", "values.bin")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := openSums(dir)
+	taken, asked := make(chan error, 1), make(chan error, 1)
+	go func() { taken <- s.take() }()
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // returns when the file is read
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { asked <- s.damage() }()
+	select {
+	case err := <-asked:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a reader waits for the sums")
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-taken; err != nil || len(s.parts) != 1 {
+		t.Errorf("%d parts, %v", len(s.parts), err)
+	}
+}
+
+// TestSumsAreTakenBitByBit: one checkpoint does not read all there is; what it took is written down.
+func TestSumsAreTakenBitByBit(t *testing.T) {
+	dir := t.TempDir()
+	layParts(t, dir, "A", "B", "C")
+	s := openSums(dir)
+	s.atMost = 2 // bytes, and each part has one
+	for _, want := range []int{2, 3, 3} {
+		if err := s.take(); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(openSums(dir).parts); n != want {
+			t.Errorf("%d parts are known, want %d", n, want)
+		}
+	}
+}
+
+// TestPartsOnTheirWay: a part of which the engine has removed some files, or not written all, is no damage. It takes
+// a merged part from its list before the first file goes, and marks a day that it drops.
+func TestPartsOnTheirWay(t *testing.T) {
+	f := func(name string, damaged bool, change func(folder string) error) {
+		t.Helper()
+		dir := t.TempDir()
+		folder := layParts(t, dir, "A", "B")
+		s := openSums(dir)
+		if err := s.take(); err != nil {
+			t.Fatal(err)
+		}
+		parts := s.listParts()
+		if err := errors.Join(os.WriteFile(filepath.Join(folder, "A", "more"), nil, 0o600), change(folder)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openSums(dir).verify(); errors.Is(err, store.ErrCorrupt) != damaged {
+			t.Errorf("%s: at start: %v", name, err)
+		}
+		if err := s.verifyRest(t.Context(), parts); errors.Is(err, store.ErrCorrupt) != damaged || (s.damage() != nil) != damaged {
+			t.Errorf("%s: beside readers: %v, %v", name, err, s.damage())
+		}
+	}
+	lose := func(folder string) error { return os.Remove(filepath.Join(folder, "A", "metadata.json")) }
+	bend := func(folder string) error {
+		return os.WriteFile(filepath.Join(folder, "A", "metadata.json"), nil, 0o600)
+	}
+	unlist := func(folder string) error {
+		return os.WriteFile(filepath.Join(folder, fileParts), []byte(`["B"]`), 0o600)
+	}
+	mark := func(folder string) error { return os.WriteFile(filepath.Join(folder, "..", fileRemoving), nil, 0o600) }
+	f("a lost file", true, lose)
+	f("a bent file", true, bend)
+	f("a merged part", false, func(folder string) error { return errors.Join(unlist(folder), lose(folder)) })
+	f("a part that is written", false, func(folder string) error { return errors.Join(unlist(folder), bend(folder)) })
+	f("a dropped day", false, func(folder string) error { return errors.Join(mark(folder), lose(folder)) })
+	f("a day without its list", false, func(folder string) error {
+		return errors.Join(mark(folder), lose(folder), os.Remove(filepath.Join(folder, fileParts)))
+	})
+}
+
+// TestKilledWhileAPartGoes: a server that is killed between two files of a part that was merged, or of a day that it drops,
+// starts again, and has all that it had.
+func TestKilledWhileAPartGoes(t *testing.T) {
+	dir := t.TempDir()
+	db := openWith(t, dir, Config{})
+	want := []store.Row{span("t", "1", base), span("t", "2", base+int64(day))}
+	add(t, db, want...)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	marked := func(folder string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, fileRemoving), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := func(pattern ...string) string {
+		t.Helper()
+		paths, err := filepath.Glob(filepath.Join(append([]string{dir, dirEvents, "partitions"}, pattern...)...))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%v: %v", pattern, err)
+		}
+		return paths[0]
+	}
+	// A copy of a part stands for one that was merged into it.
+	part := one("*", "datadb", "*", "metadata.json")
+	merged := filepath.Join(filepath.Dir(part), "..", "0000000000000001")
+	if err := os.CopyFS(merged, os.DirFS(filepath.Dir(part))); err != nil {
+		t.Fatal(err)
+	}
+	s := openSums(dir)
+	rel, err := filepath.Rel(dir, merged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.parts[rel], err = s.sumsOf(rel, nil); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(s.parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, fileSums), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	marked(merged)
+	// The second day is dropped.
+	dropped := filepath.Dir(filepath.Dir(filepath.Dir(one("20230507", "datadb", "*", "metadata.json"))))
+	marked(dropped)
+	for _, path := range []string{filepath.Join(merged, "index.bin"), filepath.Dir(one("20230507", "datadb", "*", "index.bin")) + "/index.bin"} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sameRows(t, selectAll(t, openWith(t, dir, Config{}), store.Select{Order: store.OldestFirst}), want[:1])
 }
