@@ -25,6 +25,8 @@ const (
 	firstLesson = 128
 	// countEvery is which part of the groups are counted.
 	countEvery = 2
+	// maxLesson bounds a lesson: a word is counted in 16 bits.
+	maxLesson = 1 << 15
 	// commonPart of the groups have a word that is common: a quarter.
 	commonPart = 4
 	// maxWordSets bounds how many sets there are; a set takes 8 KiB.
@@ -97,7 +99,7 @@ func openCommonWords(path string) (*commonWords, error) {
 		}
 		c.sets = append(c.sets, set)
 		c.current.Store(set)
-		c.lesson *= 2
+		c.lesson = min(2*c.lesson, maxLesson)
 	}
 	return c, nil
 }
@@ -142,7 +144,7 @@ func (c *commonWords) learn(words *bucketSet) error {
 			set.buckets.set(uint16(b))
 		}
 	}
-	c.counts, c.counted, c.lesson = nil, 0, min(2*c.lesson, 1<<15)
+	c.counts, c.counted, c.lesson = nil, 0, min(2*c.lesson, maxLesson)
 	if len(c.sets) == maxWordSets || !c.current.Load().differs(set) {
 		return nil
 	}

@@ -120,6 +120,33 @@ func TestCommonWordsAreLearned(t *testing.T) {
 	}
 }
 
+// TestLessonsStayShort: a store that has learned often learns on after a restart.
+func TestLessonsStayShort(t *testing.T) {
+	f := func(known, lesson int) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "words.json")
+		sets := make([]*wordSet, known)
+		for i := range sets {
+			sets[i] = &wordSet{number: i + 1}
+		}
+		if err := writeWordSets(path, sets); err != nil {
+			t.Fatal(err)
+		}
+		c, err := openCommonWords(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.lesson != lesson {
+			t.Errorf("%d sets are known: the next is made of %d groups, want %d", known, c.lesson, lesson)
+		}
+	}
+	f(0, firstLesson)
+	f(1, 2*firstLesson)
+	f(8, maxLesson)
+	f(20, maxLesson)
+	f(maxWordSets, maxLesson)
+}
+
 // FuzzWords: whatever holds a text passes the tests that are made of its whole words, by sketch and by spelling.
 func FuzzWords(f *testing.F) {
 	f.Add("Say Hello to theWorld, 7 times", "hello TO THEWORLD", true)
