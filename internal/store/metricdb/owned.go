@@ -2,8 +2,10 @@ package metricdb
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -105,17 +107,50 @@ type handover struct {
 	at     int64 // milliseconds
 }
 
+// maxTakenBack bounds what is deleted when the server takes over: when it began to count is told by a span, whose clock
+// is its sender's and which may have been sent late.
+const maxTakenBack = time.Hour
+
 // takeOver deletes the samples of brought series from when the server began to count on: they count the same twice.
 func (d *DB) takeOver(ctx context.Context, brought []handover) {
+	ctx = context.WithoutCancel(ctx)
+	oldest := d.cfg.Clock().Add(-maxTakenBack).UnixMilli()
 	for _, h := range brought {
-		ls := h.labels
-		since, _ := d.cfg.Counted(owner(ls))
-		matchers := make([]*labels.Matcher, 0, ls.Len())
-		ls.Range(func(l labels.Label) {
-			matchers = append(matchers, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value))
-		})
-		if err := d.tsdb.Delete(context.WithoutCancel(ctx), since/1e6, h.at-1, matchers...); err != nil {
-			d.cfg.Logger.Error("series that a sender brought count twice for a while", "series", ls.String(), "error", err)
+		since, _ := d.cfg.Counted(owner(h.labels))
+		from := max(since/1e6, oldest)
+		if from >= h.at {
+			continue
+		}
+		matchers, err := d.exactly(ctx, h.labels, from, h.at)
+		if err == nil {
+			err = d.tsdb.Delete(ctx, from, h.at-1, matchers...)
+		}
+		if err != nil {
+			d.cfg.Logger.Error("series that a sender brought count twice for a while", "series", h.labels.String(), "error", err)
 		}
 	}
+}
+
+// exactly returns what matches one series alone. Its labels would match those that have more of them, too: the server's
+// own, and those of other teams and senders.
+func (d *DB) exactly(ctx context.Context, ls labels.Labels, from, until int64) ([]*labels.Matcher, error) {
+	matchers := make([]*labels.Matcher, 0, ls.Len())
+	ls.Range(func(l labels.Label) {
+		matchers = append(matchers, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value))
+	})
+	q, err := d.tsdb.Querier(from, until)
+	if err != nil {
+		return nil, fmt.Errorf("read series: %w", err)
+	}
+	defer q.Close()
+	names, _, err := q.LabelNames(ctx, nil, matchers...)
+	if err != nil {
+		return nil, fmt.Errorf("read labels: %w", err)
+	}
+	for _, name := range names {
+		if !ls.Has(name) {
+			matchers = append(matchers, labels.MustNewMatcher(labels.MatchEqual, name, ""))
+		}
+	}
+	return matchers, nil
 }

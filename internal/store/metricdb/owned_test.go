@@ -105,6 +105,40 @@ func TestTheServerTakesOver(t *testing.T) {
 	}
 }
 
+// TestTakingOverLeavesOthers: a span that says to be of long ago costs no history, and series that have more labels than the
+// one that ends stay.
+func TestTakingOverLeavesOthers(t *testing.T) {
+	c := counting{}
+	db := openOwned(t, c)
+	const name = "__name__"
+	bare := []string{name, "ai_team_tasks_total", "team", "press"}
+	own := append([]string{"project", "default", "status", "completed"}, bare...)
+	other := append([]string{"replica", "b"}, bare...)
+	for _, ago := range []time.Duration{90 * time.Minute, 30 * time.Minute} {
+		bring(t, db.FromSenders(), now.Add(-ago), 1, bare...)
+		bring(t, db.FromOldWriters(), now.Add(-ago), 2, own...)
+		bring(t, db.FromOldWriters(), now.Add(-ago), 3, other...)
+	}
+	c["default/press"] = now.Add(-21 * 24 * time.Hour)
+	bring(t, db.FromSenders(), now, 1, bare...)
+	q, err := db.Queryable().Querier(0, now.UnixMilli()-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	got := map[string]int{}
+	set := q.Select(t.Context(), true, nil, labels.MustNewMatcher(labels.MatchEqual, name, "ai_team_tasks_total"))
+	for set.Next() {
+		for it := set.At().Iterator(nil); it.Next() != chunkenc.ValNone; {
+			got[set.At().Labels().String()]++
+		}
+	}
+	want := map[string]int{labels.FromStrings(bare...).String(): 1, labels.FromStrings(own...).String(): 2, labels.FromStrings(other...).String(): 2}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestSendersThatCountThemselves(t *testing.T) {
 	db := openOwned(t, counting{"default/press": now})
 	md := metrics(func(ms pmetric.MetricSlice) {
