@@ -27,12 +27,17 @@ func newBodyCache() *bodyCache {
 	return &bodyCache{young: map[payloadKey]string{}, old: map[payloadKey]string{}}
 }
 
-// take moves the wanted payloads that are known to out, and returns the others.
-func (c *bodyCache) take(t logstorage.TenantID, need map[stored]ref, out map[stored]string) (missing map[stored]ref, epoch int) {
+// take moves the wanted payloads that are known to out, and returns the others. Those of days that ended by since are past
+// their retention: storage nodes remove days without telling.
+func (c *bodyCache) take(t logstorage.TenantID, since int64, need map[stored]ref, out map[stored]string) (missing map[stored]ref, epoch int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	missing = make(map[stored]ref, len(need))
 	for k, r := range need {
+		if k.day+int64(day) <= since {
+			missing[k] = r
+			continue
+		}
 		key := keyOfPayload(t, k.day, k.hash)
 		body, ok := c.young[key]
 		if !ok {

@@ -137,7 +137,7 @@ func (f *found) expire(names []string) {
 // bodies fetches payloads. Those that do not exist, because they are past their retention, are missing in the result.
 func (db *DB) bodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref) (map[stored]string, error) {
 	out := make(map[stored]string, len(need))
-	missing, epoch := db.cached.take(t, need, out)
+	missing, epoch := db.cached.take(t, db.payloadsSince(), need, out)
 	if len(missing) == 0 {
 		return out, nil
 	}

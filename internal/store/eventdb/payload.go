@@ -102,7 +102,7 @@ func (k *knownPayloads) forget(key payloadKey) {
 func (db *DB) addPayloads(b *batch, row encoded) {
 	start := dayOf(row.time)
 	for _, p := range row.payloads {
-		if start < db.keeper.payloadsFrom.Load() || start+int64(day) <= db.cfg.Clock().Add(-db.cfg.PayloadRetention).UnixNano() {
+		if start < db.keeper.payloadsFrom.Load() || start+int64(day) <= db.payloadsSince() {
 			db.counts.payloadsExpired.Add(1)
 			continue
 		}
@@ -131,6 +131,9 @@ func (db *DB) addPayloads(b *batch, row encoded) {
 		}
 	}
 }
+
+// payloadsSince returns the time whose day is the oldest that has payloads.
+func (db *DB) payloadsSince() int64 { return db.cfg.Clock().Add(-db.cfg.PayloadRetention).UnixNano() }
 
 // PayloadCache are figures of the payloads that writers met since Open.
 type PayloadCache struct {
