@@ -1,8 +1,6 @@
 package app
 
 import (
-	"strings"
-
 	"github.com/mindscope/mindscope/internal/conv"
 	"github.com/mindscope/mindscope/internal/receive/mindbus"
 	"github.com/mindscope/mindscope/internal/signal"
@@ -88,7 +86,7 @@ func (y yields) Committed(_ signal.Project, rows []store.Row) {
 			id = r.Text(store.PrefixAttr + oldMessageID)
 		}
 		if id != "" {
-			y.tap.Yield(strings.Clone(id), kind == "consumer")
+			y.tap.Yield(id, kind == "consumer")
 		}
 	}
 }

@@ -61,7 +61,7 @@ type message struct {
 	hasTokens, hasSplit     bool
 	cost                    float64
 	errorCode, errorMessage string
-	text                    string // the payload, for the log of events
+	text                    string // the payload, for the log of events; gone once that is written
 }
 
 // spanContext is a W3C trace context.
@@ -130,7 +130,7 @@ func decode(d Delivery, maxBytes int, received time.Time) (message, *unreadable)
 		return m, bad
 	}
 	if m.kind == event || m.kind == control {
-		m.text = clip(string(e.Data))
+		m.text = clip(string(e.Data[:min(len(e.Data), maxText+1)]))
 	}
 	if m.kind.answers() {
 		m.readPayload(e.Data)
@@ -253,9 +253,9 @@ func (m *message) readBaggage(baggage string) {
 		}
 		switch strings.TrimSpace(key) {
 		case "ai_team.team":
-			m.team = clean(value)
+			m.team = strings.Clone(clean(value))
 		case "ai_team.task.type":
-			m.taskType = clean(value)
+			m.taskType = strings.Clone(clean(value))
 		}
 	}
 }
@@ -317,9 +317,10 @@ func text(raw json.RawMessage) string {
 // maxName bounds ids and names, which go into every span of a message.
 const maxName = 512
 
+// clean bounds an id or a name. What it cuts is copied: spans that are held must not keep all of a text that is large.
 func clean(s string) string {
 	if len(s) > maxName {
-		s = s[:maxName]
+		s = strings.Clone(s[:maxName])
 	}
 	return strings.ToValidUTF8(s, "�")
 }

@@ -314,6 +314,7 @@ func (p *pairing) event(m *message, now time.Time) {
 	trace, parent, _, t := p.above(m, now)
 	at := p.send(m, trace, parent, "", now)
 	p.out.log(m, trace, at, plog.SeverityNumberInfo, "", m.text)
+	m.text = "" // the spans of the message may be held for long
 	if t == nil {
 		return
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,7 +129,11 @@ type Tap struct {
 // New returns a Tap that reads nothing yet. It fails for a URL that is none.
 func New(cfg Config, log *slog.Logger) (*Tap, error) {
 	if _, err := amqp.ParseURI(cfg.URL); err != nil {
-		return nil, signal.WithHint(fmt.Errorf("read URL of the message bus: %w", err), "mindbus.url is amqp://user:password@host:5672/")
+		if _, ok := errors.AsType[*url.Error](err); ok {
+			err = errors.New("it is none") // net/url's errors repeat the URL, or a part of it, with the password
+		}
+		return nil, signal.WithHint(fmt.Errorf("read URL of the message bus: %w", err),
+			"mindbus.url is amqp://user:password@host:5672/, with characters like / ? # @ : % in the password written %2F %3F %23 %40 %3A %25")
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -166,9 +172,10 @@ func (t *Tap) Stop(ctx context.Context) error {
 	}
 }
 
-// Yield notes that an SDK's span tells of a message: as the consumer's, else as the producer's.
+// Yield notes that an SDK's span tells of a message: as the consumer's, else as the producer's. It copies
+// what it keeps of the id.
 func (t *Tap) Yield(messageID string, consumer bool) {
-	t.hold.yield(side{messageID, consumer}, time.Time{})
+	t.hold.yield(side{strings.Clone(clean(messageID)), consumer}, time.Time{})
 }
 
 // ScopeName is the instrumentation scope of all that the tap tells.

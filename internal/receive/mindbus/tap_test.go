@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -155,8 +157,63 @@ func TestPendingIsBounded(t *testing.T) {
 	})
 }
 
-func TestNew(t *testing.T) {
-	if _, err := New(Config{URL: "http://example.org"}, nil); err == nil || signal.HintOf(err) == "" {
-		t.Errorf("a URL that is none: %v", err)
+// TestHeldIsSmall: a span that waits keeps none of the payload, the baggage and the long ids that came with it.
+func TestHeldIsSmall(t *testing.T) {
+	f := func(name string, take func(p *pairing, h *hold, i int)) {
+		t.Helper()
+		cfg := Config{}.withDefaults()
+		h := newHold(cfg.Hold, cfg.MaxHeld)
+		out := newWriter(cfg.Exchange)
+		p := newPairing(cfg, out, h, &counters{})
+		const n = 500
+		before := heap()
+		for i := range n {
+			take(p, h, i)
+			out.reset()
+		}
+		if each := (heap() - before) / n; each > 6<<10 {
+			t.Errorf("%s: %d bytes are kept of each", name, each)
+		}
+		runtime.KeepAlive(p)
 	}
+	event := func(p *pairing, i int, id, payload, baggage string) {
+		p.take(Delivery{
+			Key:     "evt.a.b",
+			Headers: map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "baggage": baggage},
+			Body: fmt.Appendf(nil, `{"specversion":"1.0","id":"%d%s","type":"ai.team.event","source":"a","toagent":"a.b","subject":"t","data":"%s"}`,
+				i, id, payload),
+		}, time.Now())
+	}
+	long := strings.Repeat("x", 100<<10)
+	f("payload", func(p *pairing, _ *hold, i int) { event(p, i, "", long, "") })
+	f("id", func(p *pairing, _ *hold, i int) { event(p, i, long, "", "") })
+	f("baggage", func(p *pairing, _ *hold, i int) {
+		event(p, i, "", "", fmt.Sprintf("ai_team.team=t%d,ai_team.task.type=news,other=%s", i, long[:8000]))
+	})
+	f("an SDK's id", func(_ *pairing, h *hold, i int) {
+		(&Tap{hold: h}).Yield(fmt.Sprint(i, long), true)
+	})
+}
+
+// heap returns the bytes that are in use.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func TestNew(t *testing.T) {
+	f := func(url string) {
+		t.Helper()
+		_, err := New(Config{URL: url}, nil)
+		if err == nil || signal.HintOf(err) == "" || strings.Contains(err.Error(), "hush") {
+			t.Errorf("a URL that is none: %v, want a hint and no password", err)
+		}
+	}
+	f("http://example.org")
+	f("amqp://user:hush%zz@127.0.0.1:1/")
+	f("amqp://user:%hush@127.0.0.1:1/")
+	f("amqp://user:hush/hush@127.0.0.1:1/")
+	f("user:hush@127.0.0.1:1")
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -63,15 +64,15 @@ type Transport struct {
 
 // Open connects to the broker and returns when it is connected or ctx ends. A refused password or virtual host is
 // reported at once.
-func Open(ctx context.Context, url string, cfg Config) (*Transport, error) {
-	uri, err := amqp.ParseURI(url)
+func Open(ctx context.Context, address string, cfg Config) (*Transport, error) {
+	uri, err := amqp.ParseURI(address)
 	if err != nil {
-		return nil, fmt.Errorf("open RabbitMQ: read URL: %w", err)
+		return nil, fmt.Errorf("open RabbitMQ: read URL: %w", withoutURL(err))
 	}
 	cfg.Heartbeat = cmp.Or(cfg.Heartbeat, 10*time.Second)
 	cfg.Publishers = cmp.Or(max(cfg.Publishers, 0), 32)
 	t := &Transport{
-		url: url, cfg: cfg,
+		url: address, cfg: cfg,
 		system:  mindbus.System{Name: "rabbitmq", Address: uri.Host, Port: uri.Port},
 		changed: make(chan struct{}),
 		queues:  make(map[string]mindbus.Queue),
@@ -85,6 +86,14 @@ func Open(ctx context.Context, url string, cfg Config) (*Transport, error) {
 		return nil, fmt.Errorf("open RabbitMQ at %s:%d: %w", uri.Host, uri.Port, err)
 	}
 	return t, nil
+}
+
+// withoutURL keeps the password out of an error: net/url's repeat the URL, or a part of it.
+func withoutURL(err error) error {
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		return errors.New("it is none; a scheme comes first, and characters like / ? # @ : % in the user or password are written %2F %3F %23 %40 %3A %25")
+	}
+	return err
 }
 
 // firstSession waits for the first connection; a refusal is no reason to wait on.
