@@ -142,7 +142,7 @@ func (d *DB) exactly(ctx context.Context, ls labels.Labels, from, until int64) (
 	if err != nil {
 		return nil, fmt.Errorf("read series: %w", err)
 	}
-	defer q.Close()
+	defer func() { _ = q.Close() }() // only read
 	names, _, err := q.LabelNames(ctx, nil, matchers...)
 	if err != nil {
 		return nil, fmt.Errorf("read labels: %w", err)
