@@ -42,6 +42,7 @@ type Tasks struct {
 	mu      sync.Mutex
 	byTask  map[Task]*list.Element // of *entry
 	byMove  *list.List             // the one that rests for longest first
+	asked   int64                  // when Due answered last
 	dropped uint64
 }
 
@@ -50,7 +51,12 @@ type entry struct {
 	// Moved is when the last row of it came, nanoseconds of our clock.
 	Moved int64
 	Ended bool `json:",omitempty"`
+	// Tries is how often it was looked at in vain.
+	Tries int `json:",omitempty"`
 }
+
+// maxTries is how often a task is looked at in vain before it is given up: for an hour at least with the default Settle.
+const maxTries = 60
 
 // New returns Tasks that know of none.
 func New(cfg Config) *Tasks {
@@ -107,7 +113,7 @@ func (t *Tasks) move(p signal.Project, r *store.Row, now int64) {
 		return
 	}
 	task.Team, task.ID = strings.Clone(task.Team), strings.Clone(task.ID)
-	t.put(&entry{task, now, ended})
+	t.put(&entry{Task: task, Moved: now, Ended: ended})
 }
 
 func (t *Tasks) put(e *entry) {
@@ -123,11 +129,12 @@ func (t *Tasks) drop(e *list.Element) {
 }
 
 // Due returns tasks that are due, at most limit, all of one project and team, the one that rests for longest first. They
-// stay due until Done.
+// stay due until Done, Failed or Postpone.
 func (t *Tasks) Due(limit int) []Task {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.cfg.Clock().UnixNano()
+	t.asked = now
 	var out []Task
 	for e := t.byMove.Front(); e != nil && len(out) < limit; e = e.Next() {
 		one := e.Value.(*entry)
@@ -145,19 +152,51 @@ func (t *Tasks) Due(limit int) []Task {
 	return out
 }
 
-// Done takes tasks off that were due, unless something of them has come since.
+// Done takes tasks off that Due gave last, unless something of them has come since, however long the look took.
 func (t *Tasks) Done(tasks []Task) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.cfg.Clock().UnixNano()
 	for _, task := range tasks {
-		if e, ok := t.byTask[task]; ok && time.Duration(now-e.Value.(*entry).Moved) >= t.cfg.Settle {
+		if e, ok := t.byTask[task]; ok && time.Duration(t.asked-e.Value.(*entry).Moved) >= t.cfg.Settle {
 			t.drop(e)
 		}
 	}
 }
 
-// Count returns how many tasks are followed, and how many were given up for want of room.
+// Postpone puts tasks off that can't be looked at now, as if something of them had just come: others are due before them.
+func (t *Tasks) Postpone(tasks []Task) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, task := range tasks {
+		if e, ok := t.byTask[task]; ok {
+			t.postpone(e)
+		}
+	}
+}
+
+// Failed postpones a task that was looked at in vain, and gives it up after so many times.
+func (t *Tasks) Failed(task Task) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.byTask[task]
+	if !ok {
+		return
+	}
+	one := e.Value.(*entry)
+	if one.Tries++; one.Tries >= maxTries {
+		t.drop(e)
+		t.dropped++
+		return
+	}
+	t.postpone(e)
+}
+
+func (t *Tasks) postpone(e *list.Element) {
+	e.Value.(*entry).Moved = t.cfg.Clock().UnixNano()
+	t.byMove.MoveToBack(e)
+}
+
+// Count returns how many tasks are followed, and how many were given up: for want of room, or looked at in vain too often.
 func (t *Tasks) Count() (tasks int, dropped uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

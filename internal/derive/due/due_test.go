@@ -88,6 +88,50 @@ func TestDue(t *testing.T) {
 	want("radio/d")
 }
 
+// TestFailures: a task that can't be looked at doesn't keep others waiting, and is given up in the end.
+func TestFailures(t *testing.T) {
+	c := &clock{time.Unix(1e9, 0)}
+	tasks := New(Config{Clock: c.time})
+	want := func(due ...string) {
+		t.Helper()
+		if diff := cmp.Diff(due, names(tasks.Due(1))); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	}
+	tasks.Committed(p, row(store.KindSpan, "press", "bad", "invoke_workflow"))
+	tasks.Committed(p, row(store.KindSpan, "press", "good", "invoke_workflow"))
+	c.pass(time.Minute)
+	want("press/bad")
+	tasks.Failed(Task{p, "press", "bad"})
+	want("press/good")
+	tasks.Postpone(tasks.Due(1))
+	want()
+	c.pass(time.Minute)
+	want("press/bad")
+	for range 100 {
+		tasks.Postpone(tasks.Due(1)) // is no failure of the task
+	}
+	for range maxTries - 1 {
+		if n, dropped := tasks.Count(); n != 2 || dropped != 0 {
+			t.Fatalf("%d tasks, %d dropped", n, dropped)
+		}
+		c.pass(time.Minute)
+		tasks.Failed(Task{p, "press", "bad"})
+	}
+	if n, dropped := tasks.Count(); n != 1 || dropped != 1 {
+		t.Errorf("%d tasks, %d dropped", n, dropped)
+	}
+	want("press/good")
+	// What came while a look took long keeps the task as well.
+	due := tasks.Due(1)
+	tasks.Committed(p, row(store.KindSpan, "press", "good", ""))
+	c.pass(time.Hour)
+	tasks.Done(due)
+	want("press/good")
+	tasks.Done(tasks.Due(1))
+	want()
+}
+
 func TestBoundAndState(t *testing.T) {
 	c := &clock{time.Unix(1e9, 0)}
 	tasks := New(Config{Clock: c.time, Tasks: 3})

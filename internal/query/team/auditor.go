@@ -23,7 +23,8 @@ type Auditor struct {
 func NewAuditor(q *Questions, to store.Writer) *Auditor { return &Auditor{q, to} }
 
 // Audit accounts for tasks of one team and writes down what was not known. It returns how many findings and joins that
-// were. Running it again is right, after an error as well.
+// were. Running it again is right, after an error as well. Where a part of the store did not answer nothing is written, and
+// the error is store.ErrPartial.
 func (a *Auditor) Audit(ctx context.Context, p signal.Project, team string, ids []string) (findings, joins int, err error) {
 	ledgers, err := a.questions.AuditAll(ctx, p, team, ids)
 	if err != nil {
@@ -36,9 +37,6 @@ func (a *Auditor) Audit(ctx context.Context, p signal.Project, team string, ids 
 	now := a.questions.clock().UnixNano()
 	var rows []store.Row
 	for id, l := range ledgers {
-		if l.Partial {
-			continue // what is missing may be on the part that didn't answer
-		}
 		for i := range l.Findings {
 			if r := l.Findings[i].row(team, id, now); !known[r.ID] {
 				rows = append(rows, r)

@@ -1,6 +1,9 @@
 package team
 
 import (
+	"context"
+	"errors"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -138,5 +141,41 @@ func TestAuditorErrors(t *testing.T) {
 	}
 	if n, _, err := NewAuditor(q, db).Audit(t.Context(), signal.Project("other"), "press", []string{teamtest.TaskOf(1)}); err != nil || n != 0 {
 		t.Errorf("in another project: %d, %v", n, err)
+	}
+}
+
+// lacking is a store of which a part doesn't answer about one kind of rows.
+type lacking struct {
+	store.Events
+	kind store.Kind
+}
+
+func (l lacking) Select(ctx context.Context, p signal.Project, q store.Select) iter.Seq2[*store.Row, error] {
+	return func(yield func(*store.Row, error) bool) {
+		for r, err := range l.Events.Select(ctx, p, q) {
+			if q.Kind != l.kind && !yield(r, err) {
+				return
+			}
+		}
+		if q.Kind == l.kind {
+			yield(nil, store.ErrPartial)
+		}
+	}
+}
+
+// TestNothingIsFoundInAPart: what is missing may be on the part that did not answer, and the task is to be looked at again.
+func TestNothingIsFoundInAPart(t *testing.T) {
+	clock := func() time.Time { return at.Add(3 * time.Hour) }
+	db := memdb.New(memdb.Config{Clock: clock})
+	piped(t, db, teamtest.Breakages()[1].Lines...)
+	for _, kind := range []store.Kind{store.KindSpan, store.KindJoin, store.KindFinding} {
+		a := NewAuditor(New(lacking{db, kind}, Options{Clock: clock}), refusing{})
+		if n, _, err := a.Audit(t.Context(), p, "press", []string{teamtest.TaskOf(1)}); !errors.Is(err, store.ErrPartial) || n != 0 {
+			t.Errorf("without some %ss: %d findings, %v", kind, n, err)
+		}
+		page, err := New(lacking{db, kind}, Options{Clock: clock}).Tasks(t.Context(), p, TaskQuery{})
+		if err != nil || page.Partial != (kind != store.KindFinding) {
+			t.Errorf("the list without some %ss: partial %t, %v", kind, page.Partial, err)
+		}
 	}
 }

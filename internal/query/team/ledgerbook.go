@@ -170,7 +170,9 @@ func (b *book) read(ctx context.Context) error {
 			b.join(task, j)
 		}
 	})
-	if err != nil {
+	if errors.Is(err, store.ErrPartial) {
+		b.partial = true
+	} else if err != nil {
 		return err
 	}
 	return b.readFresh(ctx)
@@ -262,7 +264,16 @@ func (b *book) readLines(ctx context.Context) error {
 	return nil
 }
 
-// AuditAll accounts for tasks of one team at once. Ids that name no task of the team are left out.
+// AuditAll accounts for tasks of one team at once. Ids that name no task of the team are left out. The error is
+// store.ErrPartial where a part of the store did not answer: what is missing, whole tasks even, may be there.
 func (q *Questions) AuditAll(ctx context.Context, p signal.Project, team string, ids []string) (map[string]*Ledger, error) {
-	return newBook(q, p, team, ids).audit(ctx)
+	b := newBook(q, p, team, ids)
+	ledgers, err := b.audit(ctx)
+	if err == nil && b.partial {
+		err = fmt.Errorf("account for tasks: %w", store.ErrPartial)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ledgers, nil
 }

@@ -38,23 +38,26 @@ const (
 
 // joins reads the joins that were written down, and adds their traces to the owners of traces.
 func (s *taskSearch) joins(ctx context.Context, folds map[string]*Fold, owner map[string]*Fold) error {
-	return s.writtenJoins(ctx, s.project, slices.Sorted(maps.Keys(folds)), func(team, task string, j Join) {
+	err := s.writtenJoins(ctx, s.project, slices.Sorted(maps.Keys(folds)), func(team, task string, j Join) {
 		if f := folds[task]; f != nil && len(f.spans) > 0 && f.spans[0].Team == team {
 			owner[j.Trace] = f
 		}
 	})
+	if errors.Is(err, store.ErrPartial) {
+		s.partial = true
+		return nil
+	}
+	return err
 }
 
-// writtenJoins gives the joins of the tasks with these ids, of whatever team, to take.
+// writtenJoins gives the joins of the tasks with these ids, of whatever team, to take. Those that were found are given
+// before store.ErrPartial.
 func (q *Questions) writtenJoins(ctx context.Context, p signal.Project, ids []string, take func(team, task string, j Join)) error {
 	rows := q.events.Select(ctx, p, store.Select{
 		Scope: store.Scope{Kind: store.KindJoin, Time: signal.AllTime(), Filter: store.In{Field: store.FieldTaskID, Values: ids}},
 		Limit: MaxSpans,
 	})
 	for r, err := range rows {
-		if errors.Is(err, store.ErrPartial) {
-			return nil
-		}
 		if err != nil {
 			return fmt.Errorf("read joins: %w", err)
 		}
