@@ -71,25 +71,41 @@ func (f Filter) link(external *url.URL) string {
 	return list.String()
 }
 
-// examples is how many tasks a notification names.
-const examples = 3
+const (
+	// examples is how many tasks an alert names.
+	examples = 3
+	// maxSearches and searchTime bound the searches for the alerts of one notification: the evaluation of rules waits for
+	// them, and a rule may fire for hundreds of series.
+	maxSearches = 20
+	searchTime  = 5 * time.Second
+)
 
 // Explain adds to alerts that fire what their reader asks first: the ids of three tasks, the cause of the newest, and a
-// link to the list of tasks, filtered by the alert's labels. Alerts that are about no project's tasks, and what find can't
-// answer, stay as they are; the error tells of the latter.
+// link to the list of tasks, filtered by the alert's labels. Alerts beyond the first twenty, and those that find has no time
+// left for after five seconds, get the link alone. Alerts that are about no project's tasks, and what find can't answer,
+// stay as they are; the error tells of the latter, and of the want of time.
 func Explain(ctx context.Context, alerts []*rules.Alert, external *url.URL, find Find) ([]*rules.Alert, error) {
 	out := make([]*rules.Alert, len(alerts))
 	var failed error
+	searches := 0
+	ctx, cancel := context.WithTimeout(ctx, searchTime)
+	defer cancel()
 	for i, a := range alerts {
 		out[i] = a
 		filter, ok := filterOf(a)
 		if !ok || !a.ResolvedAt.IsZero() {
 			continue
 		}
-		found, err := find(ctx, filter, examples)
-		if err != nil {
-			failed = err
-			continue
+		var found []Example
+		if searches < maxSearches && ctx.Err() == nil {
+			searches++
+			var err error
+			if found, err = find(ctx, filter, examples); err != nil {
+				failed = err
+				if ctx.Err() == nil {
+					continue
+				}
+			}
 		}
 		explained := *a
 		explained.Annotations = annotate(a.Annotations, external, filter, found)

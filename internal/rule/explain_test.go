@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,4 +63,47 @@ func TestExplain(t *testing.T) {
 	if d := cmp.Diff(map[string]string{"summary": "s"}, got); d != "" {
 		t.Error(d)
 	}
+}
+
+// TestSearchesAreBounded: the evaluation of rules waits for them.
+func TestSearchesAreBounded(t *testing.T) {
+	f := func(name string, find Find, wantNamed, wantSearches int, wantErr error) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			var alerts []*rules.Alert
+			for i := range 500 {
+				alerts = append(alerts, &rules.Alert{Labels: labels.FromStrings("project", "default", "agent", strconv.Itoa(i)), FiredAt: time.Now()})
+			}
+			searches := 0
+			begin := time.Now()
+			out, err := Explain(t.Context(), alerts, &url.URL{Scheme: "https", Host: "mindscope.example"}, func(ctx context.Context, f Filter, limit int) ([]Example, error) {
+				searches++
+				return find(ctx, f, limit)
+			})
+			if !errors.Is(err, wantErr) || searches != wantSearches || time.Since(begin) > 5*time.Second {
+				t.Errorf("%s: %d searches in %s, %v", name, searches, time.Since(begin), err)
+			}
+			named, linked := 0, 0
+			for _, a := range out {
+				if a.Annotations.Get("tasks") != "" {
+					named++
+				}
+				if a.Annotations.Get("link") != "" {
+					linked++
+				}
+			}
+			if named != wantNamed || linked != len(alerts) {
+				t.Errorf("%s: %d alerts name tasks, %d have a link", name, named, linked)
+			}
+		})
+	}
+	f("fast", func(context.Context, Filter, int) ([]Example, error) { return []Example{{ID: "t"}}, nil }, 20, 20, nil)
+	f("slow", func(ctx context.Context, _ Filter, _ int) ([]Example, error) {
+		select {
+		case <-time.After(2 * time.Second):
+			return []Example{{ID: "t"}}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}, 2, 3, context.DeadlineExceeded)
 }
