@@ -3,6 +3,7 @@ package test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,10 +47,29 @@ func TestNodeAgent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = agent.Process.Signal(syscall.SIGTERM); _ = agent.Wait() }()
-	if line, err := bufio.NewReader(out).ReadString('\n'); !strings.Contains(line, "is ready") {
+	var exit error
+	ended := make(chan struct{})
+	defer func() { _ = agent.Process.Signal(syscall.SIGTERM); <-ended }()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	go func() { exit = agent.Wait(); close(ended) }()
+	if !strings.Contains(line, "is ready") {
 		t.Fatalf("the agent says %q, %v (make node installs its packages)", line, err)
 	}
+
+	// What is no command does not end the agent; the broker keeps it with the dead letters.
+	for _, body := range []string{"no JSON", "null", `{"id":1}`} {
+		err := bus.ch.PublishWithContext(t.Context(), "mindbus.main", "cmd.translator.translator", true, false, amqp.Publishing{Body: []byte(body)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	harness.Eventually(t, 20*time.Second, "the dead letters", func() error {
+		q, err := bus.ch.QueueDeclarePassive("mindbus.dead", true, false, false, false, nil)
+		if err == nil && q.Messages != 3 {
+			err = fmt.Errorf("%d dead letters, want 3", q.Messages)
+		}
+		return err
+	})
 
 	const trace = "0af7651916cd43dd8448eb211c80319c"
 	command := []byte(`{"specversion":"1.0","id":"c1","type":"ai.team.command","source":"orchestrator","toagent":"translator","subject":"task-node","data":{"text":"bees"}}`)
@@ -95,4 +115,17 @@ func TestNodeAgent(t *testing.T) {
 		}
 		return nil
 	})
+
+	// Without its queue it has nothing to do, and says so to whoever runs it.
+	if _, err := bus.ch.QueueDelete("agent.translator", false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+		if e, ok := errors.AsType[*exec.ExitError](exit); !ok || e.ExitCode() != 1 {
+			t.Errorf("the agent without its queue: %v, want exit code 1", exit)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the agent without its queue does not end")
+	}
 }

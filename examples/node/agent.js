@@ -82,10 +82,21 @@ function answer(channel, command, message) {
   channel.publish(exchange, `res.${command.source}.${agent}`, body, { ...options });
 }
 
+// read returns the command in a message; it throws for what is none.
+function read(message) {
+  const event = JSON.parse(message.content);
+  for (const name of ['id', 'source', 'type']) {
+    if (typeof event?.[name] !== 'string') throw new Error(`${name} is no string`);
+  }
+  return event;
+}
+
 async function main() {
   const connection = await amqp.connect(process.argv[2]);
   const channel = await connection.createChannel();
   await channel.assertExchange(exchange, 'topic', { durable: true });
+  // Where what can't be read is kept, as the Go SDK declares it.
+  await channel.assertQueue('mindbus.dead', { durable: true, maxPriority: 10, maxLength: 10000, arguments: { 'x-overflow': 'drop-head' } });
   const { queue } = await channel.assertQueue(`agent.${agent}`, {
     durable: true, maxPriority: 10, deadLetterExchange: '', deadLetterRoutingKey: 'mindbus.dead', maxLength: 10000,
     arguments: { 'x-overflow': 'reject-publish' },
@@ -93,7 +104,20 @@ async function main() {
   await channel.bindQueue(queue, exchange, `cmd.${agent}.${agent}`);
   await channel.prefetch(4);
   await channel.consume(queue, (message) => {
-    answer(channel, JSON.parse(message.content), message);
+    if (message === null) { // the broker took the queue away: whoever runs the agent starts it again
+      console.error(`the queue ${queue} is gone`);
+      provider.shutdown().finally(() => process.exit(1));
+      return;
+    }
+    let command;
+    try {
+      command = read(message);
+    } catch (error) {
+      console.error('a message that is no command goes to mindbus.dead:', error.message);
+      channel.nack(message, false, false);
+      return;
+    }
+    answer(channel, command, message);
     channel.ack(message);
   });
   console.log(agent, 'is ready');
