@@ -232,6 +232,9 @@ func (s *schema) scalar(sc Scalar) scalar {
 	case *ScalarPipeline:
 		run, of := s.pipeline(sc.Stages), s.scalar(sc.Scalar)
 		return func(set spanset) Value {
+			if len(set.spans) == 0 { // of no trace
+				return of(spanset{})
+			}
 			sets := run([]spanset{{spans: set.spans[0].trace.spans}})
 			if len(sets) == 0 {
 				return of(spanset{})

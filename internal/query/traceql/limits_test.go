@@ -107,6 +107,23 @@ func TestCancelledQuestionsEnd(t *testing.T) {
 	}
 }
 
+// TestScalarsOfNothing: a scalar of no spans is no reason to fall over.
+func TestScalarsOfNothing(t *testing.T) {
+	e := New(crowd(t, 3), Options{})
+	at := signal.Between(base(), base().Add(time.Hour))
+	f := func(text string, want int) {
+		t.Helper()
+		found, err := e.Search(t.Context(), p, SearchRequest{Query: parse(t, text), Time: at})
+		if err != nil || len(found.Traces) != want {
+			t.Errorf("%s: %+v, %v, want %d traces", text, found, err, want)
+		}
+	}
+	f(`({ false } | ({ } | count())) > 0`, 0)
+	f(`({ false } | (({ } | count()) + 1)) > 0`, 3) // none, and one more
+	f(`({ } | ({ } | count())) > 9`, 3)
+	f(`({ } | (({ false } | count()) + 1)) = 1`, 3)
+}
+
 // partialEvents is a store of which a part does not answer.
 type partialEvents struct{ store.Events }
 
