@@ -47,6 +47,34 @@ func requirementsOf(set Spanset) []requirement {
 	return nil
 }
 
+// counted returns the requirements that every span meets which a pipeline ends with: each stage hands on spans that it was
+// handed.
+func counted(stages []Stage) []requirement {
+	var out []requirement
+	for _, s := range stages {
+		if set, ok := s.(Spanset); ok {
+			out = append(out, countedOf(set)...)
+		}
+	}
+	return out
+}
+
+func countedOf(set Spanset) []requirement {
+	switch set := set.(type) {
+	case *Filter:
+		return []requirement{{rewriteAll(set.E)}}
+	case *Pipeline:
+		return counted(set.Stages)
+	case *SpansetOp:
+		r := countedOf(set.R)
+		if set.Op == "||" || set.Op[0] == '&' { // spans of both sides
+			return []requirement{slices.Concat(best(countedOf(set.L)), best(r))}
+		}
+		return r
+	}
+	return nil
+}
+
 // rootRequirements turns what is asked of a trace's root into conditions on one span.
 func rootRequirements(e Expr) []requirement {
 	b, ok := e.(*Binary)

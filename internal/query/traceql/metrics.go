@@ -267,11 +267,12 @@ func (m *measuring) fromRows(ctx context.Context, r *run, filters []Expr, ids bo
 	})
 }
 
-// fromTraces evaluates whole traces.
+// fromTraces evaluates whole traces: those with a span in the asked time that may count. Spans that it is related to may
+// lie outside that time, so what is required of them finds no candidates.
 func (m *measuring) fromTraces(ctx context.Context, r *run, q *MetricsQuery, acc counter) error {
 	eval := r.schema.pipeline(q.Stages)
 	c := &candidates{
-		run: r, need: best(requirements(q.Stages)), at: m.req.Time,
+		run: r, need: best(counted(q.Stages)), at: m.req.Time,
 		size: func() int { return batchOfTraces },
 		f: func(ids []string, within signal.TimeRange) (bool, error) {
 			free := r.texts.mark()
