@@ -260,9 +260,9 @@ func constant(e Expr) (Value, bool) {
 }
 
 // pushPresence is for comparisons of attributes with each other and of what is computed: all must be there, unless nil is
-// asked for.
+// asked for. A condition on either side is false, not absent, where its attributes are.
 func pushPresence(b *Binary) pushed {
-	if isNil(b.L) || isNil(b.R) {
+	if isNil(b.L) || isNil(b.R) || !absentWithout(b.L) || !absentWithout(b.R) {
 		return some(nil)
 	}
 	var parts []pushed
@@ -282,6 +282,18 @@ func pushPresence(b *Binary) pushed {
 	p := joinPushed(true, parts...)
 	p.exact = false
 	return p
+}
+
+// absentWithout tells whether an expression has no value where one of its attributes has none.
+func absentWithout(e Expr) bool {
+	switch e := e.(type) {
+	case *Unary:
+		return e.Op == OpSub && absentWithout(e.E)
+	case *Binary:
+		return e.Op.arithmetic() && absentWithout(e.L) && absentWithout(e.R)
+	default:
+		return true
+	}
 }
 
 // walk calls f with an expression and all in it.

@@ -70,7 +70,7 @@ func (g generator) condition(depth int) string {
 			return "!(" + g.condition(depth-1) + ")"
 		}
 	}
-	switch rapid.IntRange(0, 9).Draw(g.rt, "leaf") {
+	switch rapid.IntRange(0, 10).Draw(g.rt, "leaf") {
 	case 0:
 		return g.attribute()
 	case 1:
@@ -86,6 +86,11 @@ func (g generator) condition(depth int) string {
 	case 6:
 		return g.attribute() + g.pick("arithmetic", " + ", " * ", " / ", " - ") + g.value() + g.operator() + g.value()
 	case 7:
+		if depth > 0 { // a comparison that is itself compared
+			return "(" + g.condition(depth-1) + ")" + g.pick("equal", " = ", " != ") + g.pick("with", "true", "false", g.attribute(), "("+g.condition(0)+")")
+		}
+		return g.attribute() + g.operator() + g.value()
+	case 8:
 		return g.pick("constant", "true", "false", "1 = 1", `"a" = "b"`)
 	default:
 		return g.attribute() + g.operator() + g.value()
