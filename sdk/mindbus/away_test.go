@@ -15,6 +15,8 @@ import (
 type farTransport struct {
 	*mindbus.Memory
 	away atomic.Bool
+
+	declared chan struct{} // gets one for each Declare that waits
 }
 
 func (t *farTransport) wait(ctx context.Context) error {
@@ -23,6 +25,16 @@ func (t *farTransport) wait(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	return context.Cause(ctx)
+}
+
+func (t *farTransport) Declare(ctx context.Context, q mindbus.Queue) error {
+	if t.away.Load() {
+		t.declared <- struct{}{}
+	}
+	if err := t.wait(ctx); err != nil {
+		return err
+	}
+	return t.Memory.Declare(ctx, q)
 }
 
 func (t *farTransport) Publish(ctx context.Context, p mindbus.Publishing) error {
@@ -99,4 +111,39 @@ func TestAnswerOutlivesAgent(t *testing.T) {
 	if err != nil || string(m.Payload) != `"done"` {
 		t.Errorf("answer %s, %v", m.Payload, err)
 	}
+}
+
+// TestCloseWhileDeclaring: who waits for the broker to declare a queue does not hold up Close.
+func TestCloseWhileDeclaring(t *testing.T) {
+	f := func(name string, start func(ctx context.Context, bus *mindbus.Bus) error) {
+		t.Helper()
+		tr := &farTransport{Memory: mindbus.NewMemory(), declared: make(chan struct{}, 1)}
+		tr.away.Store(true)
+		bus, err := mindbus.New(tr, mindbus.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		started := make(chan error, 1)
+		go func() { started <- start(ctx, bus) }()
+		<-tr.declared
+		over, end := context.WithCancel(ctx)
+		end()
+		_ = bus.Close(over) // its time is up, though nothing may be left to wait for
+		if err := ctx.Err(); err != nil {
+			t.Errorf("%s: Close waited for it: %v", name, err)
+		}
+		if err := <-started; !errors.Is(err, mindbus.ErrBusClosed) {
+			t.Errorf("%s: %v, want that the bus is closed", name, err)
+		}
+		if err := tr.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	f("request", func(ctx context.Context, bus *mindbus.Bus) error {
+		_, err := bus.Request(ctx, mindbus.Message{From: "boss", To: "writer"})
+		return err
+	})
+	f("handle", func(ctx context.Context, bus *mindbus.Bus) error { return bus.Handle(ctx, "writer", echo) })
 }

@@ -27,6 +27,9 @@ type Bus struct {
 	done  chan struct{} // closed when nobody is left to answer
 	gone  chan struct{} // closed when Close is through
 
+	declaring    context.Context // ends when what is declared under mu is given up, so that Close gets mu
+	endDeclaring context.CancelCauseFunc
+
 	mu       sync.Mutex
 	closing  bool
 	inboxes  map[string]*inbox // by the agent that waits
@@ -68,7 +71,9 @@ func New(t Transport, cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new bus: %w", err)
 	}
+	declaring, endDeclaring := context.WithCancelCause(context.Background())
 	return &Bus{
+		declaring: declaring, endDeclaring: endDeclaring,
 		transport: t,
 		cfg:       cfg,
 		tel:       newTelemetry(t.System(), cfg.Exchange),
@@ -169,6 +174,16 @@ func complete(ctx context.Context, m Message) Message {
 	return m
 }
 
+// toDeclare returns the context for what the transport does under mu.
+func (b *Bus) toDeclare(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(b.declaring, func() { cancel(ErrBusClosed) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
 func (b *Bus) isClosed() bool {
 	select {
 	case <-b.stop:
@@ -184,6 +199,7 @@ const cleanUpWithin = 2 * time.Second
 // Close takes no new work and waits for the handlers that run. When ctx ends first they are cancelled, and their
 // messages go back to the queues; answers that the transport does not take within some seconds are lost. Requests that still wait then return ErrBusClosed. May be called twice.
 func (b *Bus) Close(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { b.endDeclaring(ErrBusClosed) })()
 	b.mu.Lock()
 	first := !b.closing
 	b.closing = true

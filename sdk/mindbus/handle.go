@@ -70,7 +70,9 @@ func (b *Bus) Handle(ctx context.Context, agent string, h Handler, opts ...Handl
 	if b.closing {
 		return fmt.Errorf("handle messages of %s: %w", agent, ErrBusClosed)
 	}
-	consumer, err := b.open(ctx, q, cfg.concurrency)
+	declaring, cancel := b.toDeclare(ctx)
+	defer cancel()
+	consumer, err := b.open(declaring, q, cfg.concurrency)
 	if err != nil {
 		return fmt.Errorf("handle messages of %s: %w", agent, err)
 	}

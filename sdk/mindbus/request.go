@@ -68,6 +68,8 @@ func (b *Bus) inboxFor(ctx context.Context, agent string) (*inbox, error) {
 	if in := b.inboxes[agent]; in != nil {
 		return in, nil
 	}
+	ctx, cancel := b.toDeclare(ctx)
+	defer cancel()
 	in := &inbox{
 		bus:      b,
 		queue:    "reply." + keyWord(agent) + "." + NewID(),
