@@ -42,7 +42,7 @@ func (m *measuring) compare(ctx context.Context, r *run, q *MetricsQuery) ([]Ser
 			at.totals[side] = make([]float64, m.steps.n)
 		}
 		c.attributes = append(c.attributes, at)
-		if err := c.take(32 * m.steps.n); err != nil {
+		if err := c.take(2 * (8 + pointBytes) * m.steps.n); err != nil {
 			return nil, err
 		}
 	}
@@ -170,7 +170,7 @@ func (c *comparison) add(s *span, _ func() string) error {
 			v.text = strings.Clone(v.text)
 			known = &comparedValue{value: v, counts: make([]float64, c.m.steps.n)}
 			a.values[side][string(key)] = known
-			if err := c.take(8*c.m.steps.n + 2*len(v.text) + 200); err != nil {
+			if err := c.take((8+pointBytes)*c.m.steps.n + 2*len(v.text) + 200); err != nil {
 				return err
 			}
 		}

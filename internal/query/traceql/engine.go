@@ -18,6 +18,10 @@ type Options struct {
 	Memory int64
 	// Series bounds the series of an answer; default 1 000.
 	Series int
+	// Points bounds the points of all series of an answer; default 1 000 000.
+	Points int
+	// Timeout ends a search and a question for series; default two minutes.
+	Timeout time.Duration
 }
 
 // Engine answers queries from a store. It is safe for concurrent use.
@@ -30,7 +34,23 @@ type Engine struct {
 func New(events store.Reader, opts Options) *Engine {
 	opts.Memory = cmp.Or(opts.Memory, defaultMemory)
 	opts.Series = cmp.Or(opts.Series, 1000)
+	opts.Points = cmp.Or(opts.Points, 1_000_000)
+	opts.Timeout = cmp.Or(opts.Timeout, 2*time.Minute)
 	return &Engine{events: events, opts: opts}
+}
+
+// start bounds the time of a question.
+func (e *Engine) start(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, e.opts.Timeout,
+		tooLarge("it was not answered within %s: ask for a shorter time, or filter more", e.opts.Timeout))
+}
+
+// ended returns why a question ended with an error: the end of its time is the cause of whatever failed after it.
+func ended(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // spanBytes is what a span takes beside its values, with its places in maps.

@@ -70,6 +70,19 @@ func TestMemoryOfAQuestionIsBounded(t *testing.T) {
 	f(metrics(New(db, Options{Series: 100})), `{ } | rate() by(trace:id)`, "100 series")
 	f(metrics(small), `{ duration + 1 > 0 } | rate() by(name)`, "memory")
 	f(metrics(small), `{ } | rate() by(name)`, "memory")
+	f(metrics(New(db, Options{Points: 60})), `{ } | count_over_time()`, "") // a point a minute
+	f(metrics(New(db, Options{Points: 59})), `{ } | count_over_time()`, "59 points")
+	f(metrics(New(db, Options{Points: 59})), `{ } | rate() by(name)`, "series")
+	many := strings.Repeat(", 0.5", 20)
+	f(metrics(New(db, Options{Memory: 30_000})), `{ } | quantile_over_time(duration, 0.5)`, "")
+	f(metrics(New(db, Options{Memory: 15_000})), `{ } | quantile_over_time(duration`+many+`)`, "memory")
+	f(metrics(New(db, Options{Memory: 5_000})), `({ } | rate()) + ({ } | rate())`, "memory")
+	slow := New(db, Options{Timeout: time.Nanosecond})
+	f(search(slow, 10), `{ }`, "not answered within 1ns")
+	f(search(slow, 10), `{ } > { }`, "not answered within 1ns")
+	f(metrics(slow), `{ } | rate()`, "not answered within 1ns")
+	f(metrics(slow), `{ } > { } | rate()`, "not answered within 1ns")
+	f(metrics(slow), `{ } | compare({ .a = 1 })`, "not answered within 1ns")
 	if _, _, err := New(db, Options{Memory: 1000}).Trace(t.Context(), p, fmt.Sprintf("%032x", 1), signal.AllTime()); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a whole trace: %v", err)
 	}

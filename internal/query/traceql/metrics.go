@@ -117,16 +117,35 @@ func (e *Engine) Metrics(ctx context.Context, p signal.Project, req MetricsReque
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := e.start(ctx)
+	defer cancel()
 	m := &measuring{engine: e, project: p, req: req, steps: st, budget: &budget{limit: e.opts.Memory}}
 	series, err := m.expr(ctx, req.Query.Metrics)
 	if err != nil {
-		return nil, err
+		return nil, ended(ctx, err)
 	}
 	if len(series) > e.opts.Series {
 		return nil, tooManySeries(e.opts.Series)
 	}
+	if points(series) > e.opts.Points {
+		return nil, tooLarge("more than %d points: ask for a longer step, a shorter time, or topk of the series", e.opts.Points)
+	}
 	return &MetricsResult{Series: series, InspectedSpans: m.spans, Partial: m.partial}, nil
 }
+
+func points(series []Series) int {
+	n := 0
+	for i := range series {
+		n += len(series[i].Samples)
+	}
+	return n
+}
+
+const (
+	pointBytes = 16
+	// combinedBytes is about what a point takes while series are combined: its place in a map, and the point made of it.
+	combinedBytes = 64
+)
 
 func tooManySeries(n int) error {
 	return tooLarge("more than %d series: group by something with fewer values, or take topk of them", n)
@@ -156,6 +175,11 @@ func (m *measuring) expr(ctx context.Context, e MetricsExpr) ([]Series, error) {
 		if err != nil {
 			return nil, err
 		}
+		held := combinedBytes * (points(l) + points(r))
+		if err := m.budget.take(held); err != nil {
+			return nil, err
+		}
+		defer func() { m.budget.used -= int64(held) }()
 		return combine(e, l, r), nil
 	default: // a number is added where it is used
 		return nil, nil
@@ -188,6 +212,9 @@ func (m *measuring) query(ctx context.Context, q *MetricsQuery) ([]Series, error
 	m.spans += r.spans
 	m.partial = m.partial || r.partial
 	if err != nil {
+		return nil, err
+	}
+	if err := m.budget.take(acc.answerBytes()); err != nil {
 		return nil, err
 	}
 	series := acc.series()

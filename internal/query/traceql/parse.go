@@ -29,6 +29,8 @@ type parser struct {
 	tokens []token
 	next   int
 	depth  int
+	// functions counts those that make series.
+	functions int
 }
 
 func (p *parser) errorf(at Pos, format string, args ...any) error {

@@ -8,6 +8,13 @@ import (
 // maxTop bounds topk, bottomk and the values that compare() shows of an attribute.
 const maxTop = 1000
 
+const (
+	// maxQuantiles bounds the quantiles of one function: each is a series of its own.
+	maxQuantiles = 20
+	// maxFunctions bounds the functions of a query that make series: each reads spans of its own.
+	maxFunctions = 20
+)
+
 func isMetricsFunc(word string) bool {
 	switch word {
 	case "rate", "count_over_time", "min_over_time", "max_over_time", "sum_over_time", "avg_over_time",
@@ -22,6 +29,9 @@ func (p *parser) metricsStage(out *parts) error {
 	word := p.take()
 	if len(out.stages) == 0 {
 		return p.errorf(word.pos, "%s() needs spans in front of it, as in { } | %s()", word.text, word.text)
+	}
+	if p.functions++; p.functions > maxFunctions {
+		return p.errorf(word.pos, "at most %d functions that make series are allowed in a query", maxFunctions)
 	}
 	m := &MetricsQuery{Stages: out.stages, Func: word.text}
 	if err := p.expect("(", "behind "+word.text); err != nil {
@@ -73,6 +83,9 @@ func (p *parser) quantiles() ([]float64, error) {
 		q, ok := t.value.Number()
 		if t.kind != tokNumber || !ok || q < 0 || q > 1 {
 			return nil, p.errorf(t.pos, "a quantile from 0 to 1 is expected, not %s", t.describe())
+		}
+		if len(out) == maxQuantiles {
+			return nil, p.errorf(t.pos, "at most %d quantiles are allowed", maxQuantiles)
 		}
 		out = append(out, q)
 	}

@@ -291,6 +291,8 @@ func TestErrorsSayWhere(t *testing.T) {
 	f(`{ } | select(1)`, 1, 13, "only attributes")
 	f(`{ } | compare({ .a = 1 }, 5, 2, 1)`, 1, 25, "after the start")
 	f(`{ } with(a)`, 1, 11, "'='")
+	f(`{ } | quantile_over_time(duration`+strings.Repeat(", 0.5", 21)+`)`, 1, 136, "at most 20 quantiles")
+	f(strings.Repeat(`({ } | rate()) + `, 20)+`({ } | rate())`, 1, 348, "at most 20 functions")
 	f(`{ } }`, 1, 5, "not expected")
 	f(`{ .a = 1 § }`, 1, 10, "not expected")
 	f("{ .a = \"\xff\" }", 1, 1, "UTF-8")

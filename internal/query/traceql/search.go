@@ -66,6 +66,8 @@ func (e *Engine) Search(ctx context.Context, p signal.Project, req SearchRequest
 	if req.Query.Metrics != nil {
 		return nil, signal.Permanent(errNoSearch)
 	}
+	ctx, cancel := e.start(ctx)
+	defer cancel()
 	limit := cmp.Or(req.Limit, 20)
 	r := e.run(p)
 	shown := r.shown(req.Query)
@@ -101,7 +103,7 @@ func (e *Engine) Search(ctx context.Context, p signal.Project, req SearchRequest
 		},
 	}
 	if err := c.read(ctx); err != nil {
-		return nil, err
+		return nil, ended(ctx, err)
 	}
 	slices.SortFunc(out.Traces, func(a, b Found) int {
 		return cmp.Or(cmp.Compare(b.Start, a.Start), strings.Compare(a.TraceID, b.TraceID))

@@ -189,6 +189,11 @@ func bucketOf(v float64) float64 {
 	return math.Exp2(math.Ceil(math.Log2(v) - 1e-12))
 }
 
+// answerBytes is what the points of all series take at most.
+func (s *seriesSet) answerBytes() int {
+	return len(s.groups) * max(1, len(s.query.Quantiles)) * s.steps.n * pointBytes
+}
+
 // series returns what was counted.
 func (s *seriesSet) series() []Series {
 	var out []Series
