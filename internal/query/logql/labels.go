@@ -194,6 +194,8 @@ type line struct {
 	value float64
 	// unwrapped is the label it was taken from, which splits no series.
 	unwrapped string
+	// done returns why work on lines must end; nil when nobody waits for an answer.
+	done func() error
 }
 
 // read fills ln with a row.

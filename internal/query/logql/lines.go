@@ -55,7 +55,7 @@ func (e *Engine) Lines(ctx context.Context, p signal.Project, expr *LogExpr, at 
 	}
 	out := &Lines{}
 	shared := sharedLabels{}
-	reader, ln := newRowReader(nil), &line{}
+	reader, ln := newRowReader(nil), &line{done: r.done}
 	for row, err := range r.events.Select(r.ctx, p, q) {
 		if err != nil {
 			return nil, r.explain(err)
@@ -74,6 +74,9 @@ func (e *Engine) Lines(ctx context.Context, p signal.Project, expr *LogExpr, at 
 		if out.Entries = append(out.Entries, entry); len(out.Entries) == limit {
 			break
 		}
+	}
+	if err := r.done(); err != nil { // maybe while a template worked on the last line
+		return nil, err
 	}
 	out.Stats = r.stats
 	out.Stats.Took = time.Since(begin)

@@ -41,7 +41,7 @@ const sampleBytes = 16
 func (r *run) rowsNode(e *RangeExpr, pl *plan, g seriesBy, t *table) node {
 	only, fields := needs(e, pl, g, t)
 	n := &rowsNode{run: r, expr: e, plan: pl, by: g, reader: newRowReader(only), series: map[string]*window{}}
-	n.line.labels.want = only
+	n.line.labels.want, n.line.done = only, r.done
 	next, stop := iter.Pull2(r.events.Select(r.ctx, r.project, store.Select{
 		Scope: pl.scope(r.window(e)), Order: store.OldestFirst, Fields: fields,
 	}))

@@ -26,8 +26,10 @@ type lineTemplate struct {
 	tmpl  *template.Template
 	line  *line // the one that is written
 	turns int
-	out   boundedBuilder
-	data  map[string]string
+	// worked counts the bytes that functions worked through for the line.
+	worked int
+	out    boundedBuilder
+	data   map[string]string
 }
 
 // compileTemplate reads a template. Named templates are refused, since they may call themselves without an end, and every
@@ -41,8 +43,9 @@ func compileTemplate(text string) (*lineTemplate, error) {
 		if t.turns++; t.turns > maxTemplateTurns {
 			return "", errTemplateTurns
 		}
-		return "", nil
+		return "", t.work(0)
 	}
+	t.meter(funcs)
 	var err error
 	if t.tmpl, err = template.New("template").Option("missingkey=zero").Funcs(funcs).Parse(text); err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: "))
@@ -101,7 +104,7 @@ func (b *boundedBuilder) Write(p []byte) (int, error) {
 
 // write returns what the template makes of a line.
 func (t *lineTemplate) write(ln *line) (string, error) {
-	t.line, t.turns = ln, 0
+	t.line, t.turns, t.worked = ln, 0, 0
 	t.out.Reset()
 	clear(t.data)
 	for i := range ln.labels.list {

@@ -17,7 +17,8 @@ import (
 	"unicode/utf8"
 )
 
-// templateFuncs are the functions of templates. Those that make texts are bounded, Go's own ones included.
+// templateFuncs are the functions of templates, but for those that meter adds. Those that make texts are bounded, Go's own
+// ones included.
 func templateFuncs() template.FuncMap {
 	return template.FuncMap{
 		// Go's own, which would write texts without bounds.
@@ -27,29 +28,24 @@ func templateFuncs() template.FuncMap {
 		"js":      func(a ...any) (string, error) { return bounded(template.JSEscapeString(fmt.Sprint(a...))) },
 
 		"ToLower": strings.ToLower, "ToUpper": strings.ToUpper, "lower": strings.ToLower, "upper": strings.ToUpper,
-		"title": titleCase, "trunc": trunc, "substr": substr, "Replace": replaceN, "Trim": strings.Trim, "TrimLeft": strings.TrimLeft,
+		"title": titleCase, "trunc": trunc, "substr": substr, "Trim": strings.Trim, "TrimLeft": strings.TrimLeft,
 		"TrimRight": strings.TrimRight, "TrimPrefix": strings.TrimPrefix, "TrimSuffix": strings.TrimSuffix, "TrimSpace": strings.TrimSpace,
 		"trim": strings.TrimSpace, "trimAll": func(cut, s string) string { return strings.Trim(s, cut) },
 		"trimPrefix": func(prefix, s string) string { return strings.TrimPrefix(s, prefix) },
 		"trimSuffix": func(suffix, s string) string { return strings.TrimSuffix(s, suffix) },
-		"replace":    func(old, with, s string) (string, error) { return replaceN(s, old, with, -1) },
-		"repeat":     repeat, "indent": indent,
-		"nindent":  func(n int, s string) (string, error) { return indent(n, "\n"+s) },
-		"contains": func(part, s string) bool { return strings.Contains(s, part) }, "hasPrefix": func(prefix, s string) bool { return strings.HasPrefix(s, prefix) },
-		"hasSuffix":              func(suffix, s string) bool { return strings.HasSuffix(s, suffix) },
-		"eqFold":                 strings.EqualFold,
-		"regexReplaceAll":        regexReplaceAll,
-		"regexReplaceAllLiteral": regexReplaceAllLiteral,
-		"count":                  countMatches,
-		"urlencode":              func(s string) (string, error) { return bounded(url.QueryEscape(s)) },
-		"urlquery":               func(a ...any) (string, error) { return bounded(url.QueryEscape(fmt.Sprint(a...))) },
-		"urldecode":              url.QueryUnescape,
-		"b64enc":                 func(s string) (string, error) { return bounded(base64.StdEncoding.EncodeToString([]byte(s))) },
-		"b64dec":                 b64dec,
-		"alignLeft":              alignLeft, "alignRight": alignRight,
-		"default":  func(otherwise, s string) string { return cmp.Or(s, otherwise) },
-		"fromJson": fromJSON,
-		"bytes":    templateBytes, "duration": templateDuration, "duration_seconds": templateDuration,
+		"indent":     indent,
+		"nindent":    func(n int, s string) (string, error) { return indent(n, "\n"+s) },
+		"contains":   func(part, s string) bool { return strings.Contains(s, part) }, "hasPrefix": func(prefix, s string) bool { return strings.HasPrefix(s, prefix) },
+		"hasSuffix": func(suffix, s string) bool { return strings.HasSuffix(s, suffix) },
+		"eqFold":    strings.EqualFold,
+		"urlencode": func(s string) (string, error) { return bounded(url.QueryEscape(s)) },
+		"urlquery":  func(a ...any) (string, error) { return bounded(url.QueryEscape(fmt.Sprint(a...))) },
+		"urldecode": url.QueryUnescape,
+		"b64enc":    func(s string) (string, error) { return bounded(base64.StdEncoding.EncodeToString([]byte(s))) },
+		"b64dec":    b64dec,
+		"alignLeft": alignLeft, "alignRight": alignRight,
+		"default": func(otherwise, s string) string { return cmp.Or(s, otherwise) },
+		"bytes":   templateBytes, "duration": templateDuration, "duration_seconds": templateDuration,
 		"now":  time.Now,
 		"date": date, "toDate": time.Parse,
 		"toDateInZone": toDateInZone, "unixToTime": unixToTime,
