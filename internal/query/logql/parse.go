@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mindscope/mindscope/internal/query"
 )
 
 // Limits of a query's tree.
@@ -107,6 +109,8 @@ type parser struct {
 	at     int
 	depth  int
 	nodes  int
+	// regexps counts those outside of templates.
+	regexps query.Regexps
 }
 
 func newParser(query string) (*parser, error) {
@@ -468,7 +472,10 @@ func (p *parser) labelReplace() (Expr, error) {
 			return nil, err
 		}
 	}
-	if e.re, err = wholeExpression(e.Regexp); err != nil {
+	if err = p.regexps.Add(e.Regexp); err == nil {
+		e.re, err = wholeExpression(e.Regexp)
+	}
+	if err != nil {
 		p.at--
 		return nil, p.fail("%v", err)
 	}

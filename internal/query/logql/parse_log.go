@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/mindscope/mindscope/internal/query"
 )
 
 // logExpr reads a selector and its pipeline.
@@ -72,7 +74,11 @@ func (p *parser) compile(m *Matcher) error {
 	if m.Op != MatchRegexp && m.Op != MatchNotRegexp {
 		return nil
 	}
-	re, err := wholeExpression(m.Value)
+	err := p.regexps.Add(m.Value)
+	var re *wholeRegexp
+	if err == nil {
+		re, err = wholeExpression(m.Value)
+	}
 	if err != nil {
 		p.at--
 		return p.fail("%v", err)
@@ -146,7 +152,13 @@ func (p *parser) lineStage() (Stage, error) {
 			return nil, err
 		}
 		t.Text = text
-		if err := s.check(t); err != nil {
+		if s.Op == "|~" || s.Op == "!~" {
+			err = p.regexps.Add(text)
+		}
+		if err == nil {
+			err = s.check(t)
+		}
+		if err != nil {
 			p.at--
 			return nil, p.fail("%v", err)
 		}
@@ -179,6 +191,10 @@ func (s *LineStage) check(t LineText) (err error) {
 }
 
 func compileRegexp(pattern string) (*regexp.Regexp, error) {
+	var alone query.Regexps // templates make expressions while they run
+	if err := alone.Add(pattern); err != nil {
+		return nil, err
+	}
 	re, err := regexp.Compile(pattern)
 	if err != nil {
 		return nil, regexpError(err)
@@ -304,6 +320,9 @@ func (p *parser) regexpStage() (Stage, error) {
 		return nil, err
 	}
 	p.at--
+	if err := p.regexps.Add(pattern); err != nil {
+		return nil, p.fail("%v", err)
+	}
 	re, err := compileRegexp(pattern)
 	if err != nil {
 		return nil, p.fail("%v", err)

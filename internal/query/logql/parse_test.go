@@ -52,6 +52,13 @@ func TestParseFailures(t *testing.T) {
 	f(`{a="b"} | line_format "{{define \"a\"}}{{template \"a\"}}{{end}}"`, 1, 23, "define or call")
 	f(`{a="b"} | json x="a..b"`, 1, 18, "can't be read")
 	f(`{a="b"} | label_format a=b, a=c`, 1, 29, "twice")
+	const large = "(abcdefghijklmnopqrstu){1000}"
+	f(`{a=~"`+large+`"}`, 1, 5, "at most 20000 are allowed")
+	f(`{a="b"} |= "x" != "y" |~ "`+large+`"`, 1, 26, "at most 20000 are allowed")
+	f(`{a="b"} | regexp "(?P<x>`+large+`)"`, 1, 18, "at most 20000 are allowed")
+	f(`{a="b"} | c !~ "`+large+`"`, 1, 16, "at most 20000 are allowed")
+	f(`label_replace(vector(1), "a", "b", "c", "`+large+`")`, 1, 41, "at most 20000 are allowed")
+	f(`{a="b"}`+strings.Repeat(` |~ "(abcdefgh){1000}"`, 30), 1, 430, "together")
 	f(`{a="b"} ä`, 1, 9, "unexpected character")
 	f(strings.Repeat("(", 200)+"1", 1, 101, "nested")
 	f(strings.Repeat("1+", 6000)+"1", 1, 5001, "parts")

@@ -24,15 +24,17 @@ func TestTemplateWorkIsBounded(t *testing.T) {
 		}
 	}
 	waits := &line{text: text, done: func() error { return nil }}
-	f(`{{$x := count "ab" __line__}}`, waits, errTemplateWork)
-	f(`{{$x := regexReplaceAll "ab" __line__ "b"}}`, waits, errTemplateWork)
-	f(`{{$x := regexReplaceAllLiteral "ab" __line__ "b"}}`, waits, errTemplateWork)
+	f(`{{$x := count "z" __line__}}`, waits, errTemplateWork)
+	f(`{{$x := regexReplaceAll "z" __line__ "b"}}`, waits, errTemplateWork)
+	f(`{{$x := regexReplaceAllLiteral "z" __line__ "b"}}`, waits, errTemplateWork)
 	f(`{{$x := Replace __line__ "ab" "b" 1}}`, waits, errTemplateWork)
-	f(`{{$x := replace "ab" "b" __line__}}`, waits, errTemplateWork)
+	f(`{{$x := replace "z" "b" __line__}}`, waits, errTemplateWork)
 	f(`{{$x := repeat 10000 "b"}}`, waits, errTemplateWork)
 	f(`{{$x := fromJson __line__}}`, &line{text: text}, errTemplateWork)
 	f(`{{$x := count "ab" "abab"}}`, waits, nil)
 	f(`{{$x := replace "ab" "b" "abab"}}`, waits, nil)
+
+	f(`{{$x := count "(abcdefghijklmnopqrstu){1000}" "x"}}`, waits, errors.New("at most 20000 are allowed"))
 
 	gone := errors.New("nobody waits")
 	f(`{{$x := $i}}`, &line{text: text, done: func() error { return gone }}, gone)

@@ -2,6 +2,8 @@ package traceql
 
 import (
 	"strings"
+
+	"github.com/mindscope/mindscope/internal/query"
 )
 
 // maxDepth bounds how deep a query nests.
@@ -31,6 +33,7 @@ type parser struct {
 	depth  int
 	// functions counts those that make series.
 	functions int
+	regexps   query.Regexps
 }
 
 func (p *parser) errorf(at Pos, format string, args ...any) error {

@@ -231,6 +231,9 @@ func (p *parser) prepareMatch(b *Binary) error {
 	if !ok || l.Value.typ != TypeString {
 		return p.errorf(b.R.at(), "a regular expression in quotes is expected behind %s", b.Op)
 	}
+	if err := p.regexps.Add(l.Value.text); err != nil {
+		return p.errorf(l.pos, "%v", err)
+	}
 	re, err := regexp.Compile(anchored(l.Value.text))
 	if err != nil {
 		return p.errorf(l.pos, "%s is no regular expression (RE2): %v", l.Value, err)

@@ -293,6 +293,7 @@ func TestErrorsSayWhere(t *testing.T) {
 	f(`{ } with(a)`, 1, 11, "'='")
 	f(`{ } | quantile_over_time(duration`+strings.Repeat(", 0.5", 21)+`)`, 1, 136, "at most 20 quantiles")
 	f(strings.Repeat(`({ } | rate()) + `, 20)+`({ } | rate())`, 1, 348, "at most 20 functions")
+	f(`{ .a =~ "((a|b){100}){10}x*" || .b =~ "(abcdefghijklmnopqrstu){1000}" }`, 1, 39, "at most 20000 are allowed")
 	f(`{ } }`, 1, 5, "not expected")
 	f(`{ .a = 1 § }`, 1, 10, "not expected")
 	f("{ .a = \"\xff\" }", 1, 1, "UTF-8")
