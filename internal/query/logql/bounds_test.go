@@ -55,12 +55,29 @@ func TestBounds(t *testing.T) {
 	f(Config{MaxBytes: 20_000}, `count_over_time(`+all+`[1h])`, "memory")                                 // counts
 	f(Config{MaxBytes: 20_000}, `sum(count_over_time(`+all+` | line_format "" [1h]))`, "memory")          // samples of a window
 	f(Config{MaxBytes: 100_000}, `count_over_time(`+all+`[1h]) + count_over_time(`+all+`[1h])`, "memory") // pairs
-	f(Config{MaxSeries: 50}, `count_over_time(`+all+`[1h])`, "more than 50 series")                       // of counts
-	f(Config{MaxSeries: 50}, `count_over_time(`+all+` | line_format "" [1h])`, "more than 50 series")     // of rows
+	one := `sum(count_over_time(` + all + ` | json | __error__!="x" | drop __error__, __error_details__ [1s]))`
+	f(Config{MaxBytes: windowBytes}, one+` + `+one, "memory")                                         // each has a window of the store's rows
+	f(Config{MaxBytes: 160 << 20}, one+strings.Repeat(` + `+one, 6), "memory")                        // six beside the first
+	f(Config{MaxSeries: 50}, `count_over_time(`+all+`[1h])`, "more than 50 series")                   // of counts
+	f(Config{MaxSeries: 50}, `count_over_time(`+all+` | line_format "" [1h])`, "more than 50 series") // of rows
 	f(Config{MaxSeries: 150}, `count_over_time(`+all+`[1h]) or label_replace(count_over_time(`+all+`[1h]), "x", "y", "", "")`, "150 series")
 	f(Config{MaxSteps: 60}, `vector(1)`, "61 steps")
 	f(Config{Timeout: time.Nanosecond}, all, "not answered within 1ns")
 	f(Config{Timeout: time.Nanosecond}, `count_over_time(`+all+` | json [1h])`, "not answered within 1ns")
+}
+
+// TestSomeWindowsFit: a query may read the rows of several ranges.
+func TestSomeWindowsFit(t *testing.T) {
+	e := boundedEngine(t, Config{})
+	one := `sum(count_over_time({service_name=~".+"} | line_format "" [1s]))`
+	expr, err := Parse(one + strings.Repeat(" + "+one, 4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := e.Matrix(t.Context(), signal.DefaultProject, expr, Instant(base.Add(time.Second).UnixNano()))
+	if err != nil || len(m.Series) != 1 || m.Series[0].Points[0].Value != 5000 {
+		t.Errorf("%+v, %v", m, err)
+	}
 }
 
 // TestWindowsAreForgotten: a query over many windows holds the samples of one.

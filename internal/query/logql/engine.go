@@ -112,6 +112,7 @@ type run struct {
 	// mentioned are the labels that the query's groupings name.
 	mentioned map[string]bool
 	closers   []func()
+	windows   int // of rows that are read at once
 }
 
 func (e *Engine) start(ctx context.Context, p signal.Project) (*run, context.CancelFunc) {

@@ -27,7 +27,7 @@ func (r *run) rangeNode(e *RangeExpr, by []string) (node, error) {
 			return n, err
 		}
 	}
-	return r.rowsNode(e, pl, g, t), nil
+	return r.rowsNode(e, pl, g, t)
 }
 
 // countable tells whether an aggregation is made of numbers of lines and bytes.

@@ -36,9 +36,18 @@ type window struct {
 	active bool
 }
 
-const sampleBytes = 16
+const (
+	sampleBytes = 16
+	// windowBytes is what the store's window of rows takes at most. The bound of a query leaves room for one.
+	windowBytes = 32 << 20
+)
 
-func (r *run) rowsNode(e *RangeExpr, pl *plan, g seriesBy, t *table) node {
+func (r *run) rowsNode(e *RangeExpr, pl *plan, g seriesBy, t *table) (node, error) {
+	if r.windows++; r.windows > 1 {
+		if err := r.hold(windowBytes); err != nil {
+			return nil, err
+		}
+	}
 	only, fields := needs(e, pl, g, t)
 	n := &rowsNode{run: r, expr: e, plan: pl, by: g, reader: newRowReader(only), series: map[string]*window{}}
 	n.line.labels.want, n.line.done = only, r.done
@@ -48,9 +57,9 @@ func (r *run) rowsNode(e *RangeExpr, pl *plan, g seriesBy, t *table) node {
 	n.next = next
 	r.closers = append(r.closers, stop)
 	if e.Op == opAbsentOverTime {
-		return &absentNode{of: n, labels: absentLabels(e.Log)}
+		return &absentNode{of: n, labels: absentLabels(e.Log)}, nil
 	}
-	return n
+	return n, nil
 }
 
 // needs returns the labels that a range looks at, nil for all of them, and the fields to read, nil for all.
