@@ -235,7 +235,8 @@ One owner a series: nothing is counted twice.
 * Other series of these names that a sender brings, scraped, by remote write or by OTLP, are kept for a team of which the server
   has seen no span, and dropped for one that it counts by itself. A series without a team of its own (label ` + "`team`" + `, or
   ` + "`ai_team.team`" + ` in the resource) is taken for one of any team of its project.
-* What was kept of a team before its first span came is deleted from the beginning of that span on: from then the server counts.
+* What was kept of a team before its first span came is deleted from the beginning of that span on, but for at most the last hour:
+  from then the server counts.
 * What the server always counts is never taken from a sender.
 
 Dropped samples are in ` + "`mindscope_metrics_samples_refused_total{reason=\"owned_by_server\"}`" + `; senders of OTLP are told by partial success.
