@@ -31,9 +31,12 @@ type serveCmd struct {
 	MetricsRetention *string `name:"metrics.retention" help:"How long metrics are kept; 30d." placeholder:"30d"`
 	MetricsMaxMiB    *string `name:"metrics.max-mib" help:"Disk that metrics may take in MiB; 0, no bound." placeholder:"N"`
 	PrometheusFile   *string `name:"metrics.prometheus-file" help:"A prometheus.yml whose targets are scraped." placeholder:"FILE"`
+	MetricsQueryURL  *string `name:"metrics.query-url" help:"A Prometheus to read from in place of the embedded one (docs/prometheus.md)." placeholder:"URL"`
 	Rules            *bool   `name:"rules.enabled" negatable:"" help:"Evaluate the shipped rules and those of prometheus.yml; on."`
 	Alertmanager     *bool   `name:"alertmanager.enabled" negatable:"" help:"Deliver alerts by the Alertmanager inside; on."`
 	AlertmanagerFile *string `name:"alertmanager.file" help:"An alertmanager.yml." placeholder:"FILE"`
+	ClusterListen    *string `name:"alertmanager.cluster-listen" help:"Address at which the Alertmanagers of other servers are heard, so that all page once; none." placeholder:"HOST:PORT"`
+	ClusterPeers     *string `name:"alertmanager.peers" help:"Addresses of those; one that runs is enough." placeholder:"HOST:PORT,…"`
 	ExternalURL      *string `name:"web.external-url" help:"Where people reach this server; it is in notifications." placeholder:"URL"`
 	Prices           *string `help:"YAML file with prices of your own, which go before the built-in ones; read again when it changes and on SIGHUP." placeholder:"FILE"`
 	Capture          *string `help:"What content (prompts, answers, arguments of tools) is kept: all, metadata or failed-only; all." placeholder:"POLICY"`
@@ -70,8 +73,10 @@ func (c *serveCmd) flags() map[string]string {
 		"store.nodes": c.StoreNodes, "store.payload_nodes": c.PayloadNodes, "store.node_account": c.NodeAccount,
 		"wal.sync":          c.WALSync,
 		"metrics.retention": c.MetricsRetention, "metrics.max_mib": c.MetricsMaxMiB, "metrics.prometheus_file": c.PrometheusFile,
-		"alertmanager.file": c.AlertmanagerFile, "web.external_url": c.ExternalURL,
-		"prices": c.Prices, "capture": c.Capture, "redact.groups": c.RedactGroups,
+		"metrics.query_url": c.MetricsQueryURL,
+		"alertmanager.file": c.AlertmanagerFile, "alertmanager.cluster_listen": c.ClusterListen, "alertmanager.peers": c.ClusterPeers,
+		"web.external_url": c.ExternalURL,
+		"prices":           c.Prices, "capture": c.Capture, "redact.groups": c.RedactGroups,
 		"mindbus.url": c.MindBusURL,
 		"log.level":   c.LogLevel, "log.format": c.LogFormat,
 	} {
