@@ -9,7 +9,8 @@
 //
 // # Durability
 //
-// Write returns when its rows are in the write-ahead log and the log is synced (wal.go); many writers share one sync. The
+// Write returns when its rows are in the write-ahead log and the log is synced (wal.go); many writers share one sync. Rows
+// wait up to a second for others that fill a block of the engine with them (gather.go). The
 // engine has the rows in memory then and writes them to files 1 to 11 seconds later, Close at once. A checkpoint
 // (checkpoint.go) cuts the log to what the engine's files lack; Open replays the rest (replay.go), asking the engine
 // which of the rows it has. Rows are visible to readers about a second after Write (see Stats.VisibleWithin), after

@@ -45,31 +45,29 @@ type querier interface {
 // embedded is the engine in this process.
 type embedded struct {
 	*logstorage.Storage
-	dir string
+	dir    string
+	gather *gather
 }
 
 var _ engine = embedded{}
 
+func openEmbedded(dir string, cfg *logstorage.StorageConfig) embedded {
+	s := logstorage.MustOpenStorage(dir, cfg)
+	return embedded{Storage: s, dir: dir, gather: newGather(s)}
+}
+
 // Add implements engine. encode keeps within the engine's limits, so that it refuses none.
 func (e embedded) Add(t logstorage.TenantID, rows []encoded) (refused int64, err error) {
-	if len(rows) == 0 {
-		return 0, nil
-	}
-	lr := logstorage.GetLogRows(nil, nil, nil, nil, "")
-	defer logstorage.PutLogRows(lr)
-	for i := range rows {
-		n := lr.RowsCount()
-		lr.MustAdd(t, rows[i].time, rows[i].fields, rows[i].streams)
-		if lr.RowsCount() == n {
-			refused++
-		}
-		if lr.NeedFlush() {
-			e.MustAddRows(lr)
-			lr.ResetKeepSettings()
-		}
-	}
-	e.MustAddRows(lr)
-	return refused, nil
+	return e.gather.add(t, rows), nil
+}
+
+// DebugFlush implements engine.
+func (e embedded) DebugFlush() { e.gather.flush() }
+
+// MustClose implements engine.
+func (e embedded) MustClose() {
+	e.gather.close()
+	e.Storage.MustClose()
 }
 
 // Persist implements engine. A snapshot first writes what is in memory to files; it is not kept.
@@ -89,6 +87,7 @@ func (e embedded) Persist(ctx context.Context) error {
 // PartitionDrop implements engine. It waits for the queries that read the day; a crash in between removes the rest at
 // the next start.
 func (e embedded) PartitionDrop(name string) error {
+	e.DebugFlush() // a row of the day that came later would begin it anew
 	if err := e.PartitionDetach(name); err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ const (
 	maxRetention = 200 * 365 * day
 	// flushInterval is how often the engine writes to disk what it holds in memory.
 	flushInterval = 5 * time.Second
-	// visibleWithin is the engine's row buffer of one second and the time to make it searchable.
+	// visibleWithin is gatherFor and the time to make the rows searchable.
 	visibleWithin = 1500 * time.Millisecond
 )
 
@@ -324,13 +324,13 @@ func (db *DB) startLoop(unverified []string) {
 // passed our check is dropped by its own, whichever clock is behind.
 func (db *DB) openEngine(name string, retention time.Duration) engine {
 	dir := filepath.Join(db.dir, name)
-	return embedded{dir: dir, Storage: logstorage.MustOpenStorage(dir, &logstorage.StorageConfig{
+	return openEmbedded(dir, &logstorage.StorageConfig{
 		Retention:              retention + day,
 		FutureRetention:        engineFuture,
 		FlushInterval:          flushInterval,
 		MinFreeDiskSpaceBytes:  db.cfg.MinFreeBytes,
 		DefaultParallelReaders: 2,
-	})}
+	})
 }
 
 // lockFolder takes the lock that keeps other processes out. It goes with the process, however that ends.

@@ -82,7 +82,7 @@ func (c *child) end(v any) error {
 func play(role string) (err error) {
 	arg := os.Getenv(argVariable)
 	if dir := os.Getenv(profVariable); dir != "" {
-		f, err := os.Create(filepath.Join(dir, strings.ReplaceAll(role+"-"+filepath.Base(strings.Trim(arg, "{}\"")), "/", "_")+".prof"))
+		f, err := os.Create(filepath.Join(dir, profileName(role, arg)))
 		if err != nil {
 			return err
 		}
@@ -101,6 +101,11 @@ func play(role string) (err error) {
 	default:
 		return fmt.Errorf("BUG: no role %q", role)
 	}
+}
+
+// profileName tells apart the profiles of one run: the folder that a child works in has the workload and the round.
+func profileName(role, arg string) string {
+	return role + "-" + filepath.Base(filepath.Dir(strings.Trim(arg, "{}\""))) + ".prof"
 }
 
 // serveUntilEnd says that the child is ready, waits for the end of its input, stops and reports.

@@ -20,6 +20,8 @@ import (
 
 // size is how much is measured.
 type size struct {
+	// Workloads are those that the ratios are measured of.
+	Workloads []string
 	// Tasks of each workload for the ratios.
 	ArticleTasks, LoopTasks int
 	// Rounds is how often; the figures are medians.
@@ -49,6 +51,7 @@ func main() {
 	out := flag.String("out", "bench/store.json", "file of the figures; those of parts that are not run stay")
 	which := flag.String("size", "full", "small or full")
 	parts := flag.String("parts", "ratio,soak,read", "what to measure")
+	workloads := flag.String("workloads", "article,loop", "of which the ratios are measured")
 	rounds := flag.Int("rounds", 0, "how often the ratios are measured, in place of the size's")
 	soakFor := flag.Duration("soak", 0, "how long to soak, in place of the size's")
 	dir := flag.String("dir", "", "folder for data, on a real disk; a temporary one")
@@ -56,6 +59,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	s, ok := sizes()[*which]
 	s.Rounds, s.Soak = cmp.Or(*rounds, s.Rounds), cmp.Or(*soakFor, s.Soak)
+	s.Workloads = strings.Split(*workloads, ",")
 	err := fmt.Errorf("size %q is none of small, full", *which)
 	if ok {
 		err = run(ctx, *out, *which, s, *parts, *dir)

@@ -13,7 +13,8 @@ import (
 
 // ratios sends the same requests to the server and to the baseline, in turn, and divides what they cost within a round.
 func ratios(ctx context.Context, dir string, s size, r report) error {
-	for _, w := range []load.Workload{load.Article, load.Loop} {
+	for _, name := range s.Workloads {
+		w := load.Workload(name)
 		tasks := s.ArticleTasks
 		if w == load.Loop {
 			tasks = s.LoopTasks
