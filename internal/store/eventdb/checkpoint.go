@@ -191,18 +191,8 @@ func (db *DB) tryCheckpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(db.finish(c), db.takeSums())
-}
-
-// takeSums takes the sums of the engine's new files.
-func (db *DB) takeSums() error {
-	if db.sums == nil {
-		return nil
-	}
-	if err := db.sums.take(); err != nil {
-		return fmt.Errorf("take sums of the engine's files: %w", err)
-	}
-	return nil
+	db.sums.look()
+	return db.finish(c)
 }
 
 // checkpointOnNodes notes how far the log is and then waits until nodes have all of that on their disks, which takes

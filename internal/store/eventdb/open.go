@@ -237,8 +237,8 @@ func (db *DB) open() error {
 	}
 	var unverified []string
 	if len(db.cfg.Nodes) == 0 {
-		db.sums = openSums(db.dir)
-		if unverified, err = db.sums.verify(); err != nil {
+		db.sums = openSums(db.dir, db.cfg.Logger)
+		if unverified, err = db.sums.verify(context.Background()); err != nil {
 			return err
 		}
 	}
@@ -313,9 +313,10 @@ func (db *DB) startLoop(unverified []string) {
 		running.Go(func() {
 			db.warm(ctx)
 			if err := db.sums.verifyRest(ctx, unverified); err != nil {
-				db.cfg.Logger.Error("a file of the store is damaged: nothing is read or written any more", "error", err)
+				db.cfg.Logger.Error("a file of the store is damaged: nothing is read or written any more", "error", err, "hint", signal.HintOf(err))
 			}
 		})
+		running.Go(func() { db.sums.loop(ctx) })
 	}
 	db.stopLoop = func() { cancel(); close(done); running.Wait() }
 }
@@ -441,9 +442,21 @@ func (db *DB) Close() error {
 	if err == nil {
 		err = db.finish(last)
 	}
-	err = errors.Join(err, db.takeSums())
+	db.lastSums()
 	db.wal.close()
 	return errors.Join(err, db.lock.Close())
+}
+
+// lastSums takes the sums of what Close has written, for as long as a stop may take.
+func (db *DB) lastSums() {
+	if db.sums == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), takeAtClose)
+	defer cancel()
+	if _, err := db.sums.take(ctx); err != nil {
+		db.cfg.Logger.Warn("the newest files of the store stay without sums until the next start", "error", err, "hint", unreadableHint(err))
+	}
 }
 
 func (db *DB) closeEngines() {

@@ -1,6 +1,7 @@
 package eventdb
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,15 +26,23 @@ import (
 )
 
 // The engine's files have no checksums: a bit that a disk bends in a text is read as another text. Its parts never change
-// once they are written, so that the sums of their files are taken when a checkpoint has seen them, kept in a file and
-// compared at the next start: the newest parts before anybody can read, the rest beside the readers.
+// once they are written, so that the sums of their files are taken beside everything else after a checkpoint, kept in a file
+// and compared at the next start: the newest parts before anybody can read, the rest beside the readers. Both stop at once
+// when the store closes; what was not taken then is taken in the next life.
 
 const (
 	// verifyFirst is how many bytes of the newest parts are read before the store is open, about half a second's work.
 	verifyFirst = 256 << 20
-	// takeAtMost is after how many bytes of new parts a checkpoint leaves the others to the next one: the first after an
-	// upgrade has all there are before it.
+	// takeAtMost is after how many bytes of new parts the others have to wait for takePause: the first time after an
+	// upgrade there are all.
 	takeAtMost = 1 << 30
+	takePause  = 15 * time.Second
+	// takeAtClose bounds how long Close takes sums.
+	takeAtClose = 2 * time.Second
+	// readStep is how much is read between two looks whether to stop.
+	readStep = 256 << 10
+	// firstRetry and lastRetry are how long a file that can't be read for now is left alone.
+	firstRetry, lastRetry = 10 * time.Second, 10 * time.Minute
 )
 
 // Names of the engine's files.
@@ -45,6 +56,8 @@ const (
 type partSums struct {
 	dir    string
 	atMost int64 // takeAtMost
+	log    *slog.Logger
+	wake   chan struct{} // a checkpoint has seen new parts
 
 	// mu is never held while files are read.
 	mu    sync.Mutex
@@ -54,8 +67,8 @@ type partSums struct {
 }
 
 // openSums reads the sums of the last life. A file that can't be read is no damage of data: the sums begin anew.
-func openSums(dir string) *partSums {
-	s := &partSums{dir: dir, atMost: takeAtMost, parts: map[string]map[string]uint32{}}
+func openSums(dir string, log *slog.Logger) *partSums {
+	s := &partSums{dir: dir, atMost: takeAtMost, log: log, wake: make(chan struct{}, 1), parts: map[string]map[string]uint32{}}
 	text, err := os.ReadFile(filepath.Join(dir, fileSums))
 	if err != nil || json.Unmarshal(text, &s.parts) != nil {
 		s.parts = map[string]map[string]uint32{}
@@ -64,72 +77,139 @@ func openSums(dir string) *partSums {
 }
 
 // listParts returns the parts of both engines, newest last as far as their names tell.
-func (s *partSums) listParts() []string {
+func (s *partSums) listParts() ([]string, error) {
 	var out []string
 	for _, engine := range []string{dirEvents, dirPayloads} {
-		for _, what := range []string{"datadb", "indexdb"} {
-			lists, err := filepath.Glob(filepath.Join(s.dir, engine, "partitions", "*", what, fileParts))
-			if err != nil {
-				continue // a pattern of ours
-			}
-			for _, list := range lists {
-				folder, err := filepath.Rel(s.dir, filepath.Dir(list))
+		days, err := os.ReadDir(filepath.Join(s.dir, engine, "partitions"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, day := range days {
+			for _, what := range []string{"datadb", "indexdb"} {
+				folder := filepath.Join(engine, "partitions", day.Name(), what)
+				names, err := s.partsIn(folder)
 				if err != nil {
-					continue // below dir
+					return nil, err
 				}
-				for _, name := range s.partsIn(folder) {
+				for _, name := range names {
 					out = append(out, filepath.Join(folder, name))
 				}
 			}
 		}
 	}
 	slices.SortFunc(out, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
-	return out
+	return out, nil
 }
 
 // partsIn returns the names of the parts that the engine has in a folder. One that it is still writing is not in its list
 // yet, and one that it removes is no longer; a day that it removes is marked before the first file goes. At its next start
-// it ends what it was removing.
-func (s *partSums) partsIn(folder string) []string {
-	if _, err := os.Stat(filepath.Join(s.dir, filepath.Dir(folder), fileRemoving)); err == nil {
-		return nil
+// it ends what it was removing. An error says that it is not known for now.
+func (s *partSums) partsIn(folder string) ([]string, error) {
+	_, err := os.Stat(filepath.Join(s.dir, filepath.Dir(folder), fileRemoving))
+	if err == nil {
+		return nil, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	text, err := os.ReadFile(filepath.Join(s.dir, folder, fileParts))
-	var names []string
-	if err != nil || json.Unmarshal(text, &names) != nil {
-		return nil // the engine says so itself when it should be there
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	return names
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	if json.Unmarshal(text, &names) != nil {
+		return nil, nil // the engine says so itself at its start
+	}
+	return names, nil
 }
 
 // has tells whether a part is the engine's still.
-func (s *partSums) has(part string) bool {
-	return slices.Contains(s.partsIn(filepath.Dir(part)), filepath.Base(part))
+func (s *partSums) has(part string) (bool, error) {
+	names, err := s.partsIn(filepath.Dir(part))
+	return slices.Contains(names, filepath.Base(part)), err
 }
 
-// take takes the sums of new parts, forgets those of parts that are gone, and writes them down. It is not for two at a time.
-func (s *partSums) take() error {
-	var failed error
-	left, taken, there := s.atMost, map[string]map[string]uint32{}, map[string]struct{}{}
-	for _, p := range s.listParts() {
-		there[p] = struct{}{}
-		if left <= 0 || s.of(p) != nil {
-			continue
+// loop takes sums until ctx ends: after each checkpoint, and of what was left over.
+func (s *partSums) loop(ctx context.Context) {
+	said := ""
+	for again := time.After(takePause); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		case <-again:
 		}
-		sums, err := s.sumsOf(p, nil)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // merged meanwhile
+		more, err := s.take(ctx)
+		if more || err != nil {
+			again = time.After(takePause)
 		}
+		text := ""
 		if err != nil {
-			failed = errors.Join(failed, err)
-			continue
+			text = err.Error()
 		}
-		taken[p] = sums
-		if n, err := folderBytes(filepath.Join(s.dir, p)); err == nil {
-			left -= n
+		if err != nil && text != said {
+			s.log.Warn("sums of the engine's files can't be taken: it is tried again", "error", err, "hint", unreadableHint(err))
+		}
+		said = text
+	}
+}
+
+// look makes loop look for new parts.
+func (s *partSums) look() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it will look already
+	}
+}
+
+// take takes the sums of new parts, small ones first, so that none waits for one that takes minutes. It forgets those of
+// parts that are gone, and writes them down. When ctx ends it keeps what it has, which is no error. more tells that parts are
+// left. It is not for two at a time.
+func (s *partSums) take(ctx context.Context) (more bool, err error) {
+	parts, err := s.listParts()
+	if err != nil {
+		return true, err // which are gone is not known
+	}
+	there := make(map[string]struct{}, len(parts))
+	for _, p := range parts {
+		there[p] = struct{}{}
+	}
+	parts = slices.DeleteFunc(parts, func(p string) bool { return s.of(p) != nil })
+	sizes := make(map[string]int64, len(parts))
+	for _, p := range parts {
+		sizes[p] = s.size(p)
+	}
+	slices.SortStableFunc(parts, func(a, b string) int { return cmp.Compare(sizes[a], sizes[b]) })
+	var failed error
+	left, taken := s.atMost, map[string]map[string]uint32{}
+	for _, p := range parts {
+		if left <= 0 || ctx.Err() != nil {
+			more = true
+			break
+		}
+		sums, err := s.sumsOf(ctx, p, nil)
+		switch {
+		case err == nil:
+			taken[p] = sums
+			left -= sizes[p]
+		case errors.Is(err, fs.ErrNotExist): // merged meanwhile
+		case ctx.Err() == nil:
+			failed = errors.Join(failed, err)
 		}
 	}
-	return errors.Join(failed, s.keep(taken, there))
+	return more || ctx.Err() != nil, errors.Join(failed, s.keep(taken, there))
+}
+
+// size returns the bytes of a part, 0 when they are not known.
+func (s *partSums) size(part string) int64 {
+	n, err := folderBytes(filepath.Join(s.dir, part))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // keep adds sums, forgets those of parts that are not there, and writes them down when that changes anything.
@@ -162,15 +242,16 @@ func (s *partSums) of(part string) map[string]uint32 {
 }
 
 // sumsOf reads the files of a part. With want it compares, and returns an error that names the file that differs.
-func (s *partSums) sumsOf(part string, want map[string]uint32) (map[string]uint32, error) {
+func (s *partSums) sumsOf(ctx context.Context, part string, want map[string]uint32) (map[string]uint32, error) {
 	entries, err := os.ReadDir(filepath.Join(s.dir, part))
 	if err != nil {
 		return nil, err
 	}
 	out := make(map[string]uint32, len(entries))
+	buf := make([]byte, readStep)
 	for _, e := range entries {
 		path := filepath.Join(s.dir, part, e.Name())
-		sum, err := sumOf(path, want != nil)
+		sum, err := sumOf(ctx, path, buf, want != nil)
 		if err != nil {
 			return nil, err
 		}
@@ -187,16 +268,26 @@ func (s *partSums) sumsOf(part string, want map[string]uint32) (map[string]uint3
 	return out, nil
 }
 
-// sumOf reads a file. Of one that is read only to be compared, no copy is kept in the system's memory.
-func sumOf(path string, forget bool) (uint32, error) {
+// sumOf reads a file through buf. Of one that is read only to be compared, no copy is kept in the system's memory.
+func sumOf(ctx context.Context, path string, buf []byte, forget bool) (uint32, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
 	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-	if _, err := io.Copy(h, f); err != nil {
-		return 0, err
+	for {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		n, err := f.Read(buf)
+		_, _ = h.Write(buf[:n]) // has no errors
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return 0, err
+		}
 	}
 	if forget {
 		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // only a hint
@@ -204,24 +295,50 @@ func sumOf(path string, forget bool) (uint32, error) {
 	return h.Sum32(), nil
 }
 
-// verify compares the newest parts and returns the others.
-func (s *partSums) verify() (rest []string, err error) {
+// compare compares a part with its sums. An error that is store.ErrCorrupt says that it is damaged: a file differs or is
+// gone. Any other one says that it could not be read, which may pass.
+func (s *partSums) compare(ctx context.Context, part string) error {
+	want := s.of(part)
+	if want == nil {
+		return nil
+	}
+	_, err := s.sumsOf(ctx, part, want)
+	if err == nil {
+		return nil
+	}
+	// A part that was merged or dropped meanwhile loses its files one by one.
+	if there, e := s.has(part); e != nil || !there {
+		return e
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	}
+	if errors.Is(err, store.ErrCorrupt) {
+		return signal.WithHint(err, repairHint(part))
+	}
+	return err
+}
+
+// verify compares the newest parts and returns the others, and those that are too large to wait for.
+func (s *partSums) verify(ctx context.Context) (rest []string, err error) {
+	parts, err := s.listParts()
+	if err != nil {
+		return nil, signal.WithHint(err, unreadableHint(err))
+	}
 	left := int64(verifyFirst)
-	for _, p := range slices.Backward(s.listParts()) {
-		want := s.of(p)
-		if want == nil {
-			continue
-		}
-		if left <= 0 {
+	for _, p := range slices.Backward(parts) {
+		n := s.size(p)
+		if left <= 0 || n > verifyFirst {
 			rest = append(rest, p)
 			continue
 		}
-		if _, err := s.sumsOf(p, want); err != nil {
-			return nil, signal.WithHint(err, repairHint(p))
+		if err := s.compare(ctx, p); err != nil {
+			if !errors.Is(err, store.ErrCorrupt) {
+				err = signal.WithHint(err, unreadableHint(err))
+			}
+			return nil, err
 		}
-		if n, err := folderBytes(filepath.Join(s.dir, p)); err == nil {
-			left -= n
-		}
+		left -= n
 	}
 	return rest, nil
 }
@@ -231,26 +348,50 @@ func repairHint(part string) string {
 		" and its name in parts.json beside it are removed"
 }
 
+// unreadableHint says what to do about a file that can't be read, which is no damage of what is in it.
+func unreadableHint(err error) string {
+	switch {
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return "allow more open files (`ulimit -n`, LimitNOFILE= of a systemd service, fs.file-max of the system)"
+	case errors.Is(err, fs.ErrPermission):
+		return "give the server's user the right to read the file"
+	case errors.Is(err, unix.EIO):
+		return "the disk does not read it: look into the system's log (`dmesg`) and make a backup"
+	default:
+		return "see to it that the server can read the file"
+	}
+}
+
 // verifyRest compares parts beside everything else. Damage ends the answers of the store: no reader sees what is not as it
-// was written.
+// was written. A file that can't be read for now is no damage: it is said, and tried again until ctx ends.
 func (s *partSums) verifyRest(ctx context.Context, parts []string) error {
-	for _, p := range parts {
-		if ctx.Err() != nil {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		var again []string
+		var unread error
+		for _, p := range parts {
+			err := s.compare(ctx, p)
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case errors.Is(err, store.ErrCorrupt):
+				s.damaged.Store(&err)
+				return err
+			case err != nil:
+				again, unread = append(again, p), err
+			}
+		}
+		if len(again) == 0 {
 			return nil
 		}
-		want := s.of(p)
-		if want == nil {
-			continue
+		s.log.Warn("files of the store can't be compared with what was written: they are tried again, readers and writers go on",
+			"parts", len(again), "error", unread, "hint", unreadableHint(unread), "again_in", wait)
+		parts = again
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
 		}
-		_, err := s.sumsOf(p, want)
-		if err == nil || !s.has(p) {
-			continue // a part that was merged or dropped meanwhile loses its files one by one
-		}
-		err = signal.WithHint(err, repairHint(p))
-		s.damaged.Store(&err)
-		return err
 	}
-	return nil
 }
 
 // damage returns what was found, nil when all is well.

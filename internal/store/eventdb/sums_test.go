@@ -1,16 +1,21 @@
 package eventdb
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
 )
 
@@ -84,7 +89,11 @@ func TestFlippedBitsOfOldParts(t *testing.T) {
 	if err := os.WriteFile(files[0], bent, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := again.sums.verifyRest(t.Context(), again.sums.listParts()); !errors.Is(err, store.ErrCorrupt) {
+	parts, err := again.sums.listParts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.sums.verifyRest(t.Context(), parts); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("compared: %v", err)
 	}
 	if _, err := again.Stats(t.Context()); !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), files[0]) {
@@ -118,9 +127,12 @@ func TestSumsBesideReaders(t *testing.T) {
 	if err := unix.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := openSums(dir)
+	s := openSums(dir, slog.New(slog.DiscardHandler))
 	taken, asked := make(chan error, 1), make(chan error, 1)
-	go func() { taken <- s.take() }()
+	go func() {
+		_, err := s.take(t.Context())
+		taken <- err
+	}()
 	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // returns when the file is read
 	if err != nil {
 		t.Fatal(err)
@@ -146,13 +158,13 @@ func TestSumsBesideReaders(t *testing.T) {
 func TestSumsAreTakenBitByBit(t *testing.T) {
 	dir := t.TempDir()
 	layParts(t, dir, "A", "B", "C")
-	s := openSums(dir)
+	s := openSums(dir, slog.New(slog.DiscardHandler))
 	s.atMost = 2 // bytes, and each part has one
 	for _, want := range []int{2, 3, 3} {
-		if err := s.take(); err != nil {
-			t.Fatal(err)
+		if more, err := s.take(t.Context()); err != nil || more != (want < 3) {
+			t.Fatal(more, err)
 		}
-		if n := len(openSums(dir).parts); n != want {
+		if n := len(openSums(dir, slog.New(slog.DiscardHandler)).parts); n != want {
 			t.Errorf("%d parts are known, want %d", n, want)
 		}
 	}
@@ -165,15 +177,18 @@ func TestPartsOnTheirWay(t *testing.T) {
 		t.Helper()
 		dir := t.TempDir()
 		folder := layParts(t, dir, "A", "B")
-		s := openSums(dir)
-		if err := s.take(); err != nil {
+		s := openSums(dir, slog.New(slog.DiscardHandler))
+		if _, err := s.take(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		parts := s.listParts()
+		parts, err := s.listParts()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := errors.Join(os.WriteFile(filepath.Join(folder, "A", "more"), nil, 0o600), change(folder)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openSums(dir).verify(); errors.Is(err, store.ErrCorrupt) != damaged {
+		if _, err := openSums(dir, slog.New(slog.DiscardHandler)).verify(t.Context()); errors.Is(err, store.ErrCorrupt) != damaged {
 			t.Errorf("%s: at start: %v", name, err)
 		}
 		if err := s.verifyRest(t.Context(), parts); errors.Is(err, store.ErrCorrupt) != damaged || (s.damage() != nil) != damaged {
@@ -196,6 +211,179 @@ func TestPartsOnTheirWay(t *testing.T) {
 	f("a day without its list", false, func(folder string) error {
 		return errors.Join(mark(folder), lose(folder), os.Remove(filepath.Join(folder, fileParts)))
 	})
+}
+
+// noFiles lets this process open no file until the returned function is called.
+func noFiles(t *testing.T) (again func()) {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	set := func(l unix.Rlimit) {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(unix.Rlimit{Cur: 0, Max: limit.Max})
+	return func() { set(limit) }
+}
+
+// TestUnreadableIsNoDamage: a file that can't be read for now says nothing about what is in it. It is compared later.
+func TestUnreadableIsNoDamage(t *testing.T) {
+	f := func(name string, hide func(t *testing.T, path string) (show func()), hint string) {
+		t.Helper()
+		for _, bent := range []bool{false, true} {
+			dir := t.TempDir()
+			path := filepath.Join(layParts(t, dir, "A", "B"), "A", "metadata.json")
+			var said bytes.Buffer
+			s := openSums(dir, slog.New(slog.NewTextHandler(&said, nil)))
+			if _, err := s.take(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			parts, err := s.listParts()
+			if err != nil {
+				t.Fatal(err)
+			}
+			show := hide(t, path)
+			_, err = s.verify(t.Context())
+			if err == nil || errors.Is(err, store.ErrCorrupt) || !strings.Contains(signal.HintOf(err), hint) {
+				t.Errorf("%s: at start: %v: %s", name, err, signal.HintOf(err))
+			}
+			synctest.Test(t, func(t *testing.T) {
+				done := make(chan error, 1)
+				go func() { done <- s.verifyRest(t.Context(), parts) }()
+				synctest.Wait()
+				if err := s.damage(); err != nil || len(done) > 0 {
+					t.Errorf("%s: it is damaged: %v", name, err)
+				}
+				if !strings.Contains(said.String(), hint) {
+					t.Errorf("%s: no word of what to do: %s", name, said.String())
+				}
+				show()
+				if bent {
+					if err := os.WriteFile(path, []byte("bent"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := <-done; errors.Is(err, store.ErrCorrupt) != bent || (s.damage() != nil) != bent {
+					t.Errorf("%s, bent %v: compared later: %v", name, bent, err)
+				}
+			})
+		}
+	}
+	f("a link that leads to itself", func(t *testing.T, path string) func() {
+		t.Helper()
+		if err := errors.Join(os.Rename(path, path+".away"), os.Symlink(path, path)); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := os.Rename(path+".away", path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}, "see to it")
+	f("too many open files", func(t *testing.T, _ string) func() { t.Helper(); return noFiles(t) }, "ulimit -n")
+}
+
+// TestSumsOfUnlistedParts: while it can't be read which parts there are, none is forgotten.
+func TestSumsOfUnlistedParts(t *testing.T) {
+	dir := t.TempDir()
+	layParts(t, dir, "A", "B")
+	s := openSums(dir, slog.New(slog.DiscardHandler))
+	if _, err := s.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := noFiles(t)
+	_, err := s.take(t.Context())
+	again()
+	if !errors.Is(err, unix.EMFILE) || len(s.parts) != 2 {
+		t.Errorf("%d parts are known, %v", len(s.parts), err)
+	}
+}
+
+// TestCloseWhileAPartIsRead: a stop does not wait for a part that takes minutes to read, neither when its sums are taken nor
+// when they are compared; the next life does it. The part here has a file with a hole of 256 GiB.
+func TestCloseWhileAPartIsRead(t *testing.T) {
+	dir := t.TempDir()
+	db := openWith(t, dir, Config{})
+	want := []store.Row{span("t", "1", base)}
+	add(t, db, want...)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lists, err := filepath.Glob(filepath.Join(dir, dirEvents, "partitions", "*", "datadb", "*", "metadata.json"))
+	if err != nil || len(lists) == 0 {
+		t.Fatal(lists, err)
+	}
+	large := filepath.Join(filepath.Dir(lists[0]), "large.bin")
+	part, err := filepath.Rel(dir, filepath.Dir(large))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(large, nil, 0o600), os.Truncate(large, 256<<30)); err != nil {
+		t.Fatal(err)
+	}
+	// closeMeanwhile closes the store while it reads the file.
+	closeMeanwhile := func(db *DB) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); !isOpen(large); {
+			if time.Now().After(end) {
+				t.Fatal("the file is not read")
+			}
+		}
+		start := time.Now()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(start); d > takeAtClose+5*time.Second {
+			t.Errorf("a stop takes %v", d)
+		}
+		if err := db.sums.damage(); err != nil {
+			t.Error(err)
+		}
+	}
+	forget := func() {
+		t.Helper()
+		if err := os.Remove(filepath.Join(dir, fileSums)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forget()
+	db = openWith(t, dir, Config{})
+	db.sums.look()
+	closeMeanwhile(db)
+	if len(db.sums.parts) == 0 || db.sums.of(part) != nil {
+		t.Errorf("sums of %d parts are known, of the large one: %v", len(db.sums.parts), db.sums.of(part))
+	}
+
+	text, err := json.Marshal(map[string]map[string]uint32{part: {"large.bin": 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, fileSums), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	closeMeanwhile(openWith(t, dir, Config{}))
+
+	forget()
+	if err := os.Truncate(large, 1); err != nil {
+		t.Fatal(err)
+	}
+	db = openWith(t, dir, Config{})
+	db.sums.look()
+	for end := time.Now().Add(20 * time.Second); db.sums.of(part) == nil; {
+		if time.Now().After(end) {
+			t.Fatal("the sums that the last life did not take are not taken")
+		}
+	}
+	sameRows(t, selectAll(t, db, store.Select{Order: store.OldestFirst}), want)
+}
+
+// isOpen tells whether this process has a file open.
+func isOpen(path string) bool {
+	links, _ := filepath.Glob("/proc/self/fd/*") // none: it is not open
+	return slices.ContainsFunc(links, func(link string) bool { to, err := os.Readlink(link); return err == nil && to == path })
 }
 
 // TestKilledWhileAPartGoes: a server that is killed between two files of a part that was merged, or of a day that it drops,
@@ -228,12 +416,12 @@ func TestKilledWhileAPartGoes(t *testing.T) {
 	if err := os.CopyFS(merged, os.DirFS(filepath.Dir(part))); err != nil {
 		t.Fatal(err)
 	}
-	s := openSums(dir)
+	s := openSums(dir, slog.New(slog.DiscardHandler))
 	rel, err := filepath.Rel(dir, merged)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.parts[rel], err = s.sumsOf(rel, nil); err != nil {
+	if s.parts[rel], err = s.sumsOf(t.Context(), rel, nil); err != nil {
 		t.Fatal(err)
 	}
 	text, err := json.Marshal(s.parts)

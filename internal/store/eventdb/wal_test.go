@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -24,11 +25,16 @@ import (
 // crashed returns a copy of an open store's folder: what is on disk at this moment, as a kill would leave it.
 func crashed(t *testing.T, dir string) string {
 	t.Helper()
-	to := t.TempDir()
-	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
+	for {
+		to := t.TempDir()
+		err := os.CopyFS(to, os.DirFS(dir))
+		if err == nil {
+			return to
+		}
+		if !errors.Is(err, fs.ErrNotExist) { // a small file was replaced meanwhile
+			t.Fatal(err)
+		}
 	}
-	return to
 }
 
 // unflushed opens a store that makes no checkpoints by itself.
