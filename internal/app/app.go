@@ -192,6 +192,7 @@ func (a *App) start(ctx context.Context) error {
 		return err
 	}
 	a.startTap(sink)
+	a.warnOfOpenPorts()
 	return nil
 }
 
@@ -247,10 +248,13 @@ func (a *App) Addrs() Addrs {
 
 // hello says where to send and where to look.
 func (a *App) hello() {
-	at, where := a.Addrs(), a.cfg.Data
+	at, where, open := a.Addrs(), a.cfg.Data, ""
 	if a.cfg.Memory {
 		where = "in memory: gone when the server ends"
 	}
-	fmt.Fprintf(a.build.Out, "MindScope %s\n  send OTLP to  %s (gRPC), http://%s (HTTP)\n  look at       http://%s, or `mindscope tasks`\n  data          %s\n",
-		a.build.Version, at.OTLPGRPC, at.OTLPHTTP, at.HTTP, where)
+	if !isLoopback(at.HTTP) {
+		open = "  OPEN          whoever reaches " + at.HTTP + " can read and delete everything: there is no authentication\n"
+	}
+	fmt.Fprintf(a.build.Out, "MindScope %s\n  send OTLP to  %s (gRPC), http://%s (HTTP)\n  look at       http://%s, or `mindscope tasks`\n  data          %s\n%s",
+		a.build.Version, at.OTLPGRPC, at.OTLPHTTP, at.HTTP, where, open)
 }

@@ -34,6 +34,32 @@ func listenError(what, flag, addr string, err error) error {
 		fmt.Sprintf("end what uses the port, or choose another address with --%s HOST:PORT", flag))
 }
 
+// warnOfOpenPorts says which ports can be reached from other machines. Nothing asks who a client is, and the HTTP port
+// can read, change and remove everything.
+func (a *App) warnOfOpenPorts() {
+	grpc, http := a.receiver.Addrs()
+	for _, port := range []struct{ flag, addr, allows string }{
+		{"--listen", a.httpAddr, "read, back up and delete everything"},
+		{"--otlp.grpc", grpc, "send telemetry"},
+		{"--otlp.http", http, "send telemetry"},
+	} {
+		if !isLoopback(port.addr) {
+			a.log.Warn("a port is open to other machines, without authentication", "setting", port.flag, "address", port.addr,
+				"allows", port.allows, "hint", "listen on 127.0.0.1, or let only those reach it who may: a firewall, or a proxy that authenticates")
+		}
+	}
+}
+
+// isLoopback tells whether only this machine reaches an address that is listened on.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
 // serveHTTP serves the one HTTP port.
 func (a *App) serveHTTP(l net.Listener, h http.Handler) {
 	server := &http.Server{
