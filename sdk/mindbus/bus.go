@@ -120,13 +120,14 @@ func (b *Bus) publish(ctx context.Context, m Message) (err error) {
 	ctx = withTask(ctx, m.TaskID)
 	ctx, span := b.tel.startSend(ctx, r)
 	defer func() { endSpan(span, err) }()
-	headers := make(Headers, 3)
+	headers := b.tel.headers()
+	defer b.tel.freeHeaders(headers)
 	b.tel.inject(ctx, headers)
 	if m.TraceParent == "" {
 		m.TraceParent, m.TraceState = headers["traceparent"], headers["tracestate"]
 	}
 	body, err := Encode(m)
-	b.tel.describeSend(ctx, span, m, r, len(body))
+	b.tel.describeSend(ctx, span, &m, r, len(body))
 	if err != nil {
 		b.counts.sendErrors.Add(1)
 		return fmt.Errorf("publish to %s: %w", m.To, err)

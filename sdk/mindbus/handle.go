@@ -160,7 +160,7 @@ func (w *worker) process(work context.Context, d Delivery) {
 	}
 	d, h := historyOf(d)
 	m, err := decodeDelivery(d)
-	ctx, span := b.tel.startProcess(work, m, d, h, w.template)
+	ctx, span := b.tel.startProcess(work, &m, &d, h, w.template)
 	defer func() { endSpan(span, err) }()
 	if err != nil {
 		b.counts.invalid.Add(1)

@@ -67,6 +67,20 @@ func traceParent(sc trace.SpanContext) string {
 	return string(b)
 }
 
+// headers returns empty headers for a message. Give them back with freeHeaders when the transport has it.
+func (t *telemetry) headers() Headers {
+	if h, ok := t.empty.Get().(Headers); ok {
+		return h
+	}
+	return make(Headers, 3)
+}
+
+// freeHeaders takes headers back: what was published is the publisher's again when Publish returns.
+func (t *telemetry) freeHeaders(h Headers) {
+	clear(h)
+	t.empty.Put(h)
+}
+
 // inject is Inject, with the baggage of the last message written once.
 func (t *telemetry) inject(ctx context.Context, h Headers) {
 	injectTrace(ctx, h)
@@ -122,17 +136,18 @@ func Extract(ctx context.Context, h Headers) context.Context {
 
 // extractMessage returns the context of a delivery and the creation context when it is another one. The header wins;
 // the event's traceparent stands in for it. The task is the message's own.
-func (t *telemetry) extractMessage(ctx context.Context, m Message, h Headers) (_ context.Context, creation trace.SpanContext) {
+func (t *telemetry) extractMessage(ctx context.Context, m *Message, h Headers) (_ context.Context, creation trace.SpanContext) {
 	parent, state, bag := contextHeaders(h)
-	ctx = &messageContext{ctx, t.tasks.join(bag, m.TaskID)}
-	traced := propagation.TraceContext{}.Extract(ctx, traceHeaders{parent, state})
+	mc := &messageContext{ctx, t.tasks.join(bag, m.TaskID), traceHeaders{parent, state}}
+	ctx = mc
+	traced := propagation.TraceContext{}.Extract(ctx, &mc.came)
 	if traced == ctx {
 		traced = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 	}
 	hop := trace.SpanContextFromContext(traced)
 	// A message that comes straight from where it was made says the same twice.
 	if m.TraceParent != "" && (!hop.IsValid() || m.TraceParent != parent) {
-		event := traceHeaders{m.TraceParent, m.TraceState}
+		event := &traceHeaders{m.TraceParent, m.TraceState}
 		creation = trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), event))
 	}
 	if !hop.IsValid() && creation.IsValid() {
@@ -169,7 +184,7 @@ func contextHeaders(h Headers) (parent, state, bag string) {
 type traceHeaders struct{ parent, state string }
 
 // Get implements propagation.TextMapCarrier.
-func (h traceHeaders) Get(key string) string {
+func (h *traceHeaders) Get(key string) string {
 	switch key {
 	case "traceparent":
 		return h.parent
@@ -180,15 +195,16 @@ func (h traceHeaders) Get(key string) string {
 }
 
 // Set implements propagation.TextMapCarrier; nothing is ever set.
-func (traceHeaders) Set(string, string) {}
+func (*traceHeaders) Set(string, string) {}
 
 // Keys implements propagation.TextMapCarrier.
-func (traceHeaders) Keys() []string { return []string{"traceparent", "tracestate"} }
+func (*traceHeaders) Keys() []string { return []string{"traceparent", "tracestate"} }
 
 // messageContext is the worker's context with a message's task in place of whatever task and baggage that one had.
 type messageContext struct {
 	context.Context
 	task context.Context
+	came traceHeaders // here since it is to be read through a pointer, and so is one allocation with the context
 }
 
 // Value implements context.Context.

@@ -120,7 +120,7 @@ func (in *inbox) read() {
 func (in *inbox) take(d Delivery) {
 	b := in.bus
 	m, err := decodeDelivery(d)
-	_, span := b.tel.startProcess(context.Background(), m, d, history{attempt: 1}, in.template)
+	_, span := b.tel.startProcess(context.Background(), &m, &d, history{attempt: 1}, in.template)
 	defer func() { endSpan(span, err) }()
 	if err != nil {
 		b.counts.invalid.Add(1)

@@ -1,6 +1,7 @@
 package mindbus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,33 +24,43 @@ const scope = "github.com/mindscope/mindscope/sdk/mindbus"
 type telemetry struct {
 	tracer   trace.Tracer
 	exchange string
-	system   []attribute.KeyValue
+	// sends and processes are the attributes that all spans of a kind begin with.
+	sends, processes []attribute.KeyValue
 	// pool holds slices for attributes: each message takes two.
 	pool sync.Pool
+	// empty holds empty Headers.
+	empty sync.Pool
 	// tasks keeps what was read of the baggage that came.
 	tasks joinedTasks
 	// sent is the baggage that was sent last.
 	sent atomic.Pointer[writtenBaggage]
 	// producer and consumer are options that are made once.
-	producer []trace.SpanStartOption
-	consumer trace.SpanStartOption
+	producer, consumer []trace.SpanStartOption
 }
 
 func newTelemetry(s System, exchange string) *telemetry {
 	t := &telemetry{
 		tracer: otel.Tracer(scope), exchange: exchange,
-		system:   []attribute.KeyValue{attribute.String(conv.MessagingSystem, s.Name)},
+		sends: firstAttributes(s, "send"), processes: firstAttributes(s, "process"),
 		producer: []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer)},
-		consumer: trace.WithSpanKind(trace.SpanKindConsumer),
+		consumer: []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer)},
 	}
 	t.pool.New = func() any { return &attributes{list: make([]attribute.KeyValue, 0, 32)} }
+	return t
+}
+
+// firstAttributes returns what all spans of an operation have: the system and what is done.
+func firstAttributes(s System, operation string) []attribute.KeyValue {
+	attrs := []attribute.KeyValue{attribute.String(conv.MessagingSystem, s.Name)}
 	if s.Address != "" {
-		t.system = append(t.system, attribute.String(conv.ServerAddress, s.Address))
+		attrs = append(attrs, attribute.String(conv.ServerAddress, s.Address))
 	}
 	if s.Port != 0 {
-		t.system = append(t.system, attribute.Int(conv.ServerPort, s.Port))
+		attrs = append(attrs, attribute.Int(conv.ServerPort, s.Port))
 	}
-	return t
+	return append(attrs,
+		attribute.String(conv.MessagingOperationName, operation),
+		attribute.String(conv.MessagingOperationType, operation))
 }
 
 // startSend starts `send {destination}`, the parent of the span that will process the message.
@@ -59,11 +70,11 @@ func (t *telemetry) startSend(ctx context.Context, r route) (context.Context, tr
 
 // describeSend sets the attributes of a send span, at once: each time more costs a copy of all. size is the body's, 0
 // for a message that has none.
-func (t *telemetry) describeSend(ctx context.Context, span trace.Span, m Message, r route, size int) {
+func (t *telemetry) describeSend(ctx context.Context, span trace.Span, m *Message, r route, size int) {
 	if !span.IsRecording() {
 		return
 	}
-	attrs := t.attributes(ctx, m, "send", r.key)
+	attrs := t.attributes(ctx, t.sends, m, m.ID, r.key)
 	attrs.add(
 		attribute.String(conv.MessagingDestinationName, t.exchange+":"+r.key),
 		attribute.String(conv.MessagingDestinationTemplate, r.template),
@@ -77,22 +88,22 @@ func (t *telemetry) describeSend(ctx context.Context, span trace.Span, m Message
 
 // startProcess starts `process {destination}` as a child of the send span, with a link to it and one to the creation
 // context when that is another. A message that could not be read is shown with what the transport knows of it.
-func (t *telemetry) startProcess(ctx context.Context, m Message, d Delivery, h history, template string) (context.Context, trace.Span) {
+func (t *telemetry) startProcess(
+	ctx context.Context, m *Message, d *Delivery, h history, template string,
+) (context.Context, trace.Span) {
 	ctx, creation := t.extractMessage(ctx, m, d.Headers)
-	var links []trace.Link
-	for _, sc := range [...]trace.SpanContext{trace.SpanContextFromContext(ctx), creation} {
-		if sc.IsValid() {
-			links = append(links, trace.Link{SpanContext: sc})
-		}
-	}
-	ctx, span := t.tracer.Start(ctx, "process "+template, t.consumer, trace.WithLinks(links...))
+	hop := trace.SpanContextFromContext(ctx)
+	ctx, span := t.tracer.Start(ctx, "process "+template, t.consumer...)
 	if !span.IsRecording() {
 		return ctx, span
 	}
-	if m.ID == "" {
-		m.ID = d.MessageID
+	// As options of Start the links would be copied thrice. Samplers see the first of them all the same: it is the parent.
+	for _, sc := range [...]trace.SpanContext{hop, creation} {
+		if sc.IsValid() {
+			span.AddLink(trace.Link{SpanContext: sc})
+		}
 	}
-	attrs := t.attributes(ctx, m, "process", d.Key)
+	attrs := t.attributes(ctx, t.processes, m, cmp.Or(m.ID, d.MessageID), d.Key)
 	attrs.add(
 		attribute.String(conv.MessagingDestinationName, destination(d)),
 		attribute.String(conv.MessagingDestinationTemplate, template),
@@ -119,26 +130,24 @@ type attributes struct{ list []attribute.KeyValue }
 
 func (a *attributes) add(more ...attribute.KeyValue) { a.list = append(a.list, more...) }
 
-// free takes attributes back, of which a span has its own copy.
+// free takes attributes back, of which a span has its own copy. They are not cleared, which would cost as much as writing
+// them: a pool forgets what nobody takes by itself.
 func (t *telemetry) free(attrs *attributes) {
-	clear(attrs.list)
 	attrs.list = attrs.list[:0]
 	t.pool.Put(attrs)
 }
 
-// attributes returns what both spans of a message have. Give it back with free.
-func (t *telemetry) attributes(ctx context.Context, m Message, operation, key string) *attributes {
+// attributes returns what both spans of a message have, with first to begin with. Give it back with free.
+func (t *telemetry) attributes(ctx context.Context, first []attribute.KeyValue, m *Message, id, key string) *attributes {
 	attrs, ok := t.pool.Get().(*attributes)
 	if !ok {
 		attrs = &attributes{}
 	}
-	attrs.add(t.system...)
+	attrs.add(first...)
 	attrs.add(sdk.Attributes(ctx)...)
 	attrs.add(
-		attribute.String(conv.MessagingOperationName, operation),
-		attribute.String(conv.MessagingOperationType, operation),
 		attribute.String(conv.MessagingRabbitmqDestinationRoutingKey, key),
-		attribute.String(conv.MessagingMessageID, m.ID),
+		attribute.String(conv.MessagingMessageID, id),
 	)
 	if m.CorrelationID != "" {
 		attrs.add(attribute.String(conv.MessagingMessageConversationID, m.CorrelationID))
@@ -154,7 +163,7 @@ func (t *telemetry) attributes(ctx context.Context, m Message, operation, key st
 }
 
 // destination names where a message was taken from: exchange, key and queue, without what is empty or repeated.
-func destination(d Delivery) string {
+func destination(d *Delivery) string {
 	switch {
 	case d.Exchange == "" || d.Key == d.Queue:
 		return d.Queue
@@ -164,7 +173,7 @@ func destination(d Delivery) string {
 }
 
 // waited returns how long the message was on its way, by the two clocks. A clock that is ahead gives 0.
-func waited(m Message, d Delivery) (time.Duration, bool) {
+func waited(m *Message, d *Delivery) (time.Duration, bool) {
 	sent := m.Time
 	if sent.IsZero() {
 		sent = d.Timestamp

@@ -115,7 +115,13 @@ func spanSize(s sdktrace.ReadOnlySpan) int {
 func attrsSize(attrs []attribute.KeyValue) int {
 	n := 0
 	for i := range attrs {
-		n += len(attrs[i].Key) + 32 + valueSize(&attrs[i].Value)
+		kv := &attrs[i]
+		n += len(kv.Key) + 32
+		if kv.Value.Type() == attribute.STRING { // nearly all are
+			n += len(kv.Value.AsString())
+			continue
+		}
+		n += valueSize(&kv.Value)
 	}
 	return n
 }
