@@ -139,7 +139,7 @@ func (a *App) externalURL() (*url.URL, error) {
 
 // findTasks answers which tasks an alert is about.
 func findTasks(questions *team.Questions) rule.Find {
-	return func(ctx context.Context, f rule.Filter, limit int) ([]rule.Example, error) {
+	return rule.Remember(func(ctx context.Context, f rule.Filter, limit int) ([]rule.Example, error) {
 		q := team.TaskQuery{Team: f.Team, Agent: f.Agent, Model: f.Model, Type: f.Type, Failed: f.Status == "failed", Since: f.Since, Limit: limit}
 		if f.Status == "running" {
 			q.Status = f.Status
@@ -157,5 +157,5 @@ func findTasks(questions *team.Questions) rule.Find {
 			found = append(found, e)
 		}
 		return found, nil
-	}
+	})
 }
