@@ -37,7 +37,8 @@ type child struct {
 	cmd   *exec.Cmd
 	in    io.Closer
 	out   *bufio.Reader
-	ready string
+	ready string // the address for spans
+	api   string // the address for questions, of the server
 }
 
 func startChild(ctx context.Context, role, arg string) (*child, error) {
@@ -62,7 +63,7 @@ func startChild(ctx context.Context, role, arg string) (*child, error) {
 	if c.ready, err = c.out.ReadString('\n'); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", role, err), c.cmd.Wait())
 	}
-	c.ready = strings.TrimSpace(c.ready)
+	c.ready, c.api, _ = strings.Cut(strings.TrimSpace(c.ready), " ")
 	return c, nil
 }
 

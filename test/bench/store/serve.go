@@ -33,7 +33,7 @@ func serveApp(dir string) error {
 	if err := a.Start(context.Background()); err != nil {
 		return err
 	}
-	return serveUntilEnd(a.Addrs().OTLPHTTP, dir, func() error {
+	return serveUntilEnd(a.Addrs().OTLPHTTP+" "+a.Addrs().HTTP, dir, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		return a.Stop(ctx)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -39,6 +41,11 @@ func soak(ctx context.Context, dir string, s size, r report) error {
 		return err
 	}
 	samples := <-watched
+	sent := time.Now()
+	if err := accounted(ctx, c.api); err != nil {
+		return err
+	}
+	r.set("soak_ledger_seconds", time.Since(sent).Seconds())
 	idle, err := idleCPU(ctx, c.cmd.Process.Pid, s.Idle)
 	if err != nil {
 		return err
@@ -112,6 +119,48 @@ func memoryOf(pid int) (memory, error) {
 		}
 	}
 	return m, nil
+}
+
+// ledgerPatience bounds how long the ledger may take for the tasks of a soak.
+const ledgerPatience = 30 * time.Minute
+
+// accounted waits until the server has accounted for all tasks it was sent, which it does beside everything else with a
+// tenth of a processor: until then it is not idle.
+func accounted(ctx context.Context, api string) error {
+	ctx, cancel := context.WithTimeout(ctx, ledgerPatience)
+	defer cancel()
+	for {
+		waiting, err := metric(ctx, api, "mindscope_ledger_waiting_tasks")
+		if err != nil || waiting == 0 {
+			return err
+		}
+		if err := pause(ctx, 2*time.Second); err != nil {
+			return fmt.Errorf("wait for the ledger, with %v tasks to go: %w", waiting, err)
+		}
+	}
+}
+
+// metric reads one of the server's own metrics.
+func metric(ctx context.Context, api, name string) (float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+api+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, fmt.Errorf("read metrics of the server: no %s", name)
 }
 
 // idleCPU returns which share of one processor a process takes while nobody asks or sends, after a pause for what
