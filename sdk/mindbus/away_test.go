@@ -3,6 +3,7 @@ package mindbus_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -110,6 +111,135 @@ func TestAnswerOutlivesAgent(t *testing.T) {
 	m, err := tm.bus.Request(tm.ctx, mindbus.Message{From: "boss", To: "writer"})
 	if err != nil || string(m.Payload) != `"done"` {
 		t.Errorf("answer %s, %v", m.Payload, err)
+	}
+}
+
+// pickyTransport is a transport that does not declare some queues for as long as it is closed to them.
+type pickyTransport struct {
+	*mindbus.Memory
+	prefix   string
+	declared chan struct{} // gets one for each Declare that waits
+	open     chan struct{}
+}
+
+func (t *pickyTransport) Declare(ctx context.Context, q mindbus.Queue) error {
+	if strings.HasPrefix(q.Name, t.prefix) {
+		t.declared <- struct{}{}
+		select {
+		case <-t.open:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return t.Memory.Declare(ctx, q)
+}
+
+// newPicky returns a bus with a writer, over a transport that does not declare the queues of the prefix.
+func newPicky(t *testing.T, prefix string) (*pickyTransport, *mindbus.Bus) {
+	t.Helper()
+	tr := &pickyTransport{
+		Memory: mindbus.NewMemory(), prefix: prefix, declared: make(chan struct{}, 8), open: make(chan struct{}),
+	}
+	bus, err := mindbus.New(tr, mindbus.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bus.Handle(t.Context(), "writer", echo); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(bus.Close(context.Background()), tr.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return tr, bus
+}
+
+// TestOthersGoOnWhileDeclaring: whoever waits for the broker to declare a queue holds up nobody else.
+func TestOthersGoOnWhileDeclaring(t *testing.T) {
+	f := func(prefix string, stuck func(ctx context.Context, bus *mindbus.Bus) error) {
+		t.Helper()
+		tr, bus := newPicky(t, prefix)
+		ctx, giveUp := context.WithTimeout(t.Context(), patience)
+		defer giveUp()
+		ended := make(chan error, 1)
+		go func() { ended <- stuck(ctx, bus) }()
+		<-tr.declared
+		if _, err := bus.Request(ctx, mindbus.Message{From: "chief", To: "writer"}); err != nil {
+			t.Errorf("%s: another agent's request: %v", prefix, err)
+		}
+		if err := bus.Handle(ctx, "critic", echo); err != nil {
+			t.Errorf("%s: another agent's handler: %v", prefix, err)
+		}
+		giveUp()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want that it waited until its context ended", prefix, err)
+		}
+	}
+	f("reply.boss.", func(ctx context.Context, bus *mindbus.Bus) error {
+		_, err := bus.Request(ctx, mindbus.Message{From: "boss", To: "writer"})
+		return err
+	})
+	f("agent.editor", func(ctx context.Context, bus *mindbus.Bus) error { return bus.Handle(ctx, "editor", echo) })
+}
+
+// TestRequestsTakeTurnsAtDeclaring: of several first requests of an agent one declares its queue; when that one gives up
+// the next one does, and all use the same queue.
+func TestRequestsTakeTurnsAtDeclaring(t *testing.T) {
+	tr, bus := newPicky(t, "reply.boss.")
+	request := func(ctx context.Context) <-chan error {
+		ended := make(chan error, 1)
+		go func() {
+			_, err := bus.Request(ctx, mindbus.Message{From: "boss", To: "writer"})
+			ended <- err
+		}()
+		return ended
+	}
+	first, giveUp := context.WithTimeout(t.Context(), patience)
+	defer giveUp()
+	declares := request(first)
+	<-tr.declared
+	short, end := context.WithCancel(t.Context())
+	waits := request(short)
+	end()
+	if err := <-waits; !errors.Is(err, context.Canceled) {
+		t.Errorf("a request that waits for its turn ended with %v", err)
+	}
+	long, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	second, third := request(long), request(long)
+	giveUp()
+	if err := <-declares; !errors.Is(err, context.Canceled) {
+		t.Errorf("the request that declares ended with %v", err)
+	}
+	<-tr.declared
+	close(tr.open)
+	for _, ended := range []<-chan error{second, third} {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(tr.declared); n != 0 {
+		t.Errorf("the queue was declared %d times more", n)
+	}
+}
+
+// TestCloseDoesNotWaitForDeclaring: a queue that nobody can use any more is given up at once.
+func TestCloseDoesNotWaitForDeclaring(t *testing.T) {
+	tr, bus := newPicky(t, "reply.boss.")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := bus.Request(ctx, mindbus.Message{From: "boss", To: "writer"})
+		ended <- err
+	}()
+	<-tr.declared
+	if err := bus.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if err := <-ended; !errors.Is(err, mindbus.ErrBusClosed) {
+		t.Errorf("the request ended with %v", err)
 	}
 }
 

@@ -27,12 +27,13 @@ type Bus struct {
 	done  chan struct{} // closed when nobody is left to answer
 	gone  chan struct{} // closed when Close is through
 
-	declaring    context.Context // ends when what is declared under mu is given up, so that Close gets mu
+	declaring    context.Context // ends when queues that are being declared are given up
 	endDeclaring context.CancelCauseFunc
 
-	mu       sync.Mutex
+	mu       sync.Mutex // not held while a queue is declared: without a broker that takes as long as its caller waits
 	closing  bool
 	inboxes  map[string]*inbox // by the agent that waits
+	declares sync.WaitGroup    // who declares queues
 	handlers sync.WaitGroup
 
 	counts counters
@@ -175,7 +176,7 @@ func complete(ctx context.Context, m Message) Message {
 	return m
 }
 
-// toDeclare returns the context for what the transport does under mu.
+// toDeclare returns the context for declaring a queue: it ends also when the bus is closed.
 func (b *Bus) toDeclare(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(b.declaring, func() { cancel(ErrBusClosed) })
@@ -228,7 +229,9 @@ func (b *Bus) Close(ctx context.Context) error {
 	b.mu.Lock()
 	close(b.done)
 	b.mu.Unlock()
-	// Nobody adds an inbox any more. Their queues are removed in any case, yet not for ever when the broker is away.
+	b.endDeclaring(ErrBusClosed)
+	b.declares.Wait()
+	// Nobody opens an inbox any more. Their queues are removed in any case, yet not for ever when the broker is away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpWithin)
 	defer cancel()
 	for _, in := range b.inboxes {

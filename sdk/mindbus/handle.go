@@ -65,11 +65,10 @@ func (b *Bus) Handle(ctx context.Context, agent string, h Handler, opts ...Handl
 	for _, p := range cfg.patterns {
 		q.Bindings = append(q.Bindings, Binding{b.cfg.Exchange, p})
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closing {
+	if !b.startDeclaring() {
 		return fmt.Errorf("handle messages of %s: %w", agent, ErrBusClosed)
 	}
+	defer b.declares.Done()
 	declaring, cancel := b.toDeclare(ctx)
 	defer cancel()
 	consumer, err := b.open(declaring, q, cfg.concurrency)
@@ -80,8 +79,33 @@ func (b *Bus) Handle(ctx context.Context, agent string, h Handler, opts ...Handl
 		bus: b, handler: h, agent: agent, consumer: consumer,
 		template: "agent." + keyWord(b.cfg.Role(agent)), queue: q, cfg: cfg,
 	}
-	b.handlers.Go(func() { w.run(ctx, cfg.concurrency) })
+	if !b.employ(ctx, w) {
+		settle(consumer.Close())
+		return fmt.Errorf("handle messages of %s: %w", agent, ErrBusClosed)
+	}
 	return nil
+}
+
+// startDeclaring lets Close wait for declares, unless the bus is being closed.
+func (b *Bus) startDeclaring() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return false
+	}
+	b.declares.Add(1)
+	return true
+}
+
+// employ lets the worker run, unless the bus is being closed.
+func (b *Bus) employ(ctx context.Context, w *worker) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return false
+	}
+	b.handlers.Go(func() { w.run(ctx, w.cfg.concurrency) })
+	return true
 }
 
 func (b *Bus) open(ctx context.Context, q Queue, prefetch int) (Consumer, error) {

@@ -46,18 +46,32 @@ type inbox struct {
 	bus      *Bus
 	queue    string
 	template string
-	consumer Consumer
+	turn     chan struct{} // held by who opens it
 	reader   sync.WaitGroup
 
-	mu      sync.Mutex
-	waiting map[string]chan Message // by the command's id; room for one answer each
+	mu       sync.Mutex
+	consumer Consumer                // nil until the queue is there
+	waiting  map[string]chan Message // by the command's id; room for one answer each
 }
 
-// inboxFor returns the agent's inbox. It is made at the first request and lives as long as the bus.
+// inboxFor returns the agent's inbox. It is opened by the first request and lives as long as the bus.
 func (b *Bus) inboxFor(ctx context.Context, agent string) (*inbox, error) {
 	if agent == "" {
 		return nil, invalid("from_agent is empty and the context has no agent")
 	}
+	in, err := b.enter(agent)
+	if err != nil {
+		return nil, err
+	}
+	defer b.declares.Done()
+	if err := in.open(ctx); err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// enter returns the agent's inbox, which may not be open yet. The caller says declares.Done when it is.
+func (b *Bus) enter(agent string) (*inbox, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	select {
@@ -65,29 +79,58 @@ func (b *Bus) inboxFor(ctx context.Context, agent string) (*inbox, error) {
 		return nil, ErrBusClosed
 	default:
 	}
-	if in := b.inboxes[agent]; in != nil {
-		return in, nil
+	in := b.inboxes[agent]
+	if in == nil {
+		in = &inbox{
+			bus:      b,
+			queue:    "reply." + keyWord(agent) + "." + NewID(),
+			template: "reply." + keyWord(b.cfg.Role(agent)),
+			turn:     make(chan struct{}, 1),
+			waiting:  make(map[string]chan Message),
+		}
+		b.inboxes[agent] = in
 	}
-	ctx, cancel := b.toDeclare(ctx)
-	defer cancel()
-	in := &inbox{
-		bus:      b,
-		queue:    "reply." + keyWord(agent) + "." + NewID(),
-		template: "reply." + keyWord(b.cfg.Role(agent)),
-		waiting:  make(map[string]chan Message),
-	}
-	q := Queue{Name: in.queue, Temporary: true, MaxPriority: b.cfg.Priorities.Max, MaxLength: b.cfg.MaxLength}
-	if err := b.transport.Declare(ctx, q); err != nil {
-		return nil, err
-	}
-	consumer, err := b.transport.Consume(ctx, in.queue, inboxPrefetch)
-	if err != nil {
-		return nil, err
-	}
-	in.consumer = consumer
-	in.reader.Go(in.read)
-	b.inboxes[agent] = in
+	b.declares.Add(1)
 	return in, nil
+}
+
+// open declares the queue and starts its consumer, unless that is done. One request does it, and others of the agent wait
+// for it; each gives up at the end of its own context, and then the next one tries.
+func (in *inbox) open(ctx context.Context) error {
+	if in.isOpen() {
+		return nil
+	}
+	ctx, cancel := in.bus.toDeclare(ctx)
+	defer cancel()
+	select {
+	case in.turn <- struct{}{}:
+		defer func() { <-in.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if in.isOpen() {
+		return nil
+	}
+	cfg := &in.bus.cfg
+	q := Queue{Name: in.queue, Temporary: true, MaxPriority: cfg.Priorities.Max, MaxLength: cfg.MaxLength}
+	if err := in.bus.transport.Declare(ctx, q); err != nil {
+		return err
+	}
+	consumer, err := in.bus.transport.Consume(ctx, in.queue, inboxPrefetch)
+	if err != nil {
+		return err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.consumer = consumer
+	in.reader.Go(func() { in.read(consumer) })
+	return nil
+}
+
+func (in *inbox) isOpen() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.consumer != nil
 }
 
 // inboxPrefetch is how many answers may be on their way into the process; taking one is quick.
@@ -111,8 +154,8 @@ func (in *inbox) forget(id string) {
 }
 
 // read passes answers on until the consumer is closed.
-func (in *inbox) read() {
-	for d := range in.consumer.Deliveries() {
+func (in *inbox) read(consumer Consumer) {
+	for d := range consumer.Deliveries() {
 		in.take(d)
 	}
 }
@@ -139,8 +182,11 @@ func (in *inbox) take(d Delivery) {
 	c <- m
 }
 
-// close ends the inbox; ctx bounds how long it tries to remove the queue.
+// close ends the inbox, which nobody opens any more; ctx bounds how long it tries to remove the queue.
 func (in *inbox) close(ctx context.Context) {
+	if !in.isOpen() {
+		return
+	}
 	settle(in.consumer.Close())
 	in.reader.Wait()
 	// A bus may go before its connection does. Without a connection the queue goes by itself a little later.
