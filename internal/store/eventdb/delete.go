@@ -167,7 +167,7 @@ func (db *DB) addRefs(ctx context.Context, t logstorage.TenantID, r *found, into
 	}
 	need := map[stored]ref{}
 	r.needs(need, map[string]bool{}) // the special values only
-	bodies, err := db.bodies(ctx, t, need)
+	bodies, err := db.bodies(ctx, t, need, signal.TimeRange{})
 	if err != nil {
 		return err
 	}

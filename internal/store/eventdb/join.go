@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 
@@ -34,12 +35,14 @@ func (db *DB) join(ctx context.Context, t logstorage.TenantID, rows []*found, wa
 	for len(rows) > 0 {
 		n, bytes := 0, 0
 		need := map[stored]ref{}
+		var near signal.TimeRange
 		for n < len(rows) && (n == 0 || bytes < joinBytes) {
 			bytes += rows[n].needs(need, want)
+			near = near.Include(rows[n].row.Time - payloadGrain).Include(rows[n].row.Time)
 			n++
 		}
 		if len(need) > 0 {
-			bodies, err := db.bodies(ctx, t, need)
+			bodies, err := db.bodies(ctx, t, need, near)
 			if errors.Is(err, store.ErrPartial) {
 				partial, err = err, nil
 			}
@@ -134,29 +137,46 @@ func (f *found) expire(names []string) {
 	f.refs = nil
 }
 
-// bodies fetches payloads. Those that do not exist, because they are past their retention, are missing in the result.
-func (db *DB) bodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref) (map[stored]string, error) {
+// nearLen is how long the time of a question may be for its payloads to be looked for in that time first.
+const nearLen = int64(time.Hour)
+
+// bodies fetches payloads. Most of them lie near the rows that refer to them; the others anywhere in their day. Those that
+// do not exist, because they are past their retention, are missing in the result.
+func (db *DB) bodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref, near signal.TimeRange) (map[stored]string, error) {
 	out := make(map[stored]string, len(need))
 	missing, epoch := db.cached.take(t, db.payloadsSince(), need, out)
 	if len(missing) == 0 {
 		return out, nil
 	}
 	defer func() { db.cached.add(t, out, missing, epoch) }()
-	if err := db.fetchBodies(ctx, t, missing, out); err != nil || len(out) == len(need) {
+	later := missing
+	if !near.Empty() && near.End-near.Start <= nearLen {
+		if err := db.fetchBodies(ctx, t, missing, near, out); err != nil || len(out) == len(need) {
+			return out, err
+		}
+		later = without(missing, out)
+	}
+	if err := db.fetchBodies(ctx, t, later, signal.AllTime(), out); err != nil || len(out) == len(need) {
 		return out, err
 	}
 	// A payload and its row become visible on their own within the second after Write.
 	db.payloads.DebugFlush()
-	later := map[stored]ref{}
-	for k, r := range missing {
-		if _, ok := out[k]; !ok {
-			later[k] = r
-		}
-	}
-	return out, db.fetchBodies(ctx, t, later, out)
+	return out, db.fetchBodies(ctx, t, without(later, out), signal.AllTime(), out)
 }
 
-func (db *DB) fetchBodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref, out map[stored]string) error {
+// without returns the payloads of need that are not in found.
+func without(need map[stored]ref, found map[stored]string) map[stored]ref {
+	out := map[stored]ref{}
+	for k, r := range need {
+		if _, ok := found[k]; !ok {
+			out[k] = r
+		}
+	}
+	return out
+}
+
+// fetchBodies looks for payloads that were stored within a time.
+func (db *DB) fetchBodies(ctx context.Context, t logstorage.TenantID, need map[stored]ref, within signal.TimeRange, out map[stored]string) error {
 	var partial error
 	days := map[int64][]string{}
 	for k := range need {
@@ -165,7 +185,7 @@ func (db *DB) fetchBodies(ctx context.Context, t logstorage.TenantID, need map[s
 	for start, hashes := range days {
 		slices.Sort(hashes)
 		for hashes := range slices.Chunk(hashes, idsPerQuery) {
-			at := signal.TimeRange{Start: start, End: start + int64(day)}
+			at := signal.TimeRange{Start: max(start, within.Start), End: min(start+int64(day), within.End)}
 			chunks, err := db.fetchChunks(ctx, t, hashes, at)
 			if errors.Is(err, store.ErrPartial) {
 				partial, err = err, nil
@@ -239,7 +259,7 @@ func (db *DB) payloadUsers(ctx context.Context, pl *plan, t store.Text) (string,
 	if straddles(t.Words) {
 		return fieldHas(colSpecial), nil
 	}
-	at.Start = dayOf(at.Start)
+	at = wholeDays(at) // a payload may have come with another row of the day
 	hashes := map[string]struct{}{}
 	bodies, err := db.bodiesWith(ctx, pl.tenant, at, t)
 	if err != nil {

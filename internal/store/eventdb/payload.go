@@ -2,18 +2,23 @@ package eventdb
 
 import (
 	"encoding/hex"
+	"math"
 	"strconv"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 
+	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
 )
 
 const (
 	// chunkLen is the largest part of a payload in one row of the engine, before what is put in place of secrets.
 	chunkLen = 384 << 10
+	// payloadGrain is how exact the times of payloads are.
+	payloadGrain = int64(time.Second)
 	// maxKnown bounds a generation of the cache of stored payloads, about 60 bytes each.
 	maxKnown = 100_000
 )
@@ -29,6 +34,15 @@ func chunk(body string, i, n int) string {
 
 // dayOf returns the beginning of the day, of the engine's partition, that a time lies in.
 func dayOf(at int64) int64 { return at - at%int64(day) }
+
+// wholeDays extends a range to the days it touches.
+func wholeDays(at signal.TimeRange) signal.TimeRange {
+	at.Start = dayOf(at.Start)
+	if last := dayOf(at.End - 1); last < math.MaxInt64-int64(day) {
+		at.End = last + int64(day)
+	}
+	return at
+}
 
 // payloadKey names a payload as it is stored: once per project and day.
 type payloadKey struct {
@@ -127,7 +141,7 @@ func (db *DB) addPayloads(b *batch, row encoded) {
 			group = g.number
 		}
 		for i := range p.ref.chunks {
-			b.payloads = append(b.payloads, payloadRow(start, p, i, group))
+			b.payloads = append(b.payloads, payloadRow(row.time, p, i, group))
 		}
 	}
 }
@@ -148,8 +162,10 @@ func (db *DB) PayloadCache() PayloadCache {
 	return PayloadCache{Known: db.known.len(), Hits: db.counts.payloadsKnown.Load(), Misses: db.counts.payloadsNew.Load()}
 }
 
-func payloadRow(start int64, p payload, i int, group string) encoded {
-	row := encoded{time: start, streams: 1}
+// payloadRow is part i of a payload. Its time is the second of the row that brought it: who reads that row, or others about
+// then, finds it without a look at the whole day.
+func payloadRow(at int64, p payload, i int, group string) encoded {
+	row := encoded{time: at - at%payloadGrain, streams: 1}
 	row.add(colKind, string(store.KindPayload))
 	row.add(colHash, hashColumn(p.ref.hash))
 	row.add(colChunk, strconv.Itoa(i))

@@ -365,7 +365,8 @@ func (r *replay) newPayloads(ctx context.Context, p *replayed) ([]encoded, error
 	byDay := map[int64][]string{}
 	for i := range p.payloads {
 		if hash := hashOfColumn(fieldOf(&p.payloads[i], colHash)); hash != "" {
-			byDay[p.payloads[i].time] = append(byDay[p.payloads[i].time], hash)
+			start := dayOf(p.payloads[i].time)
+			byDay[start] = append(byDay[start], hash)
 		}
 	}
 	have := map[chunkKey]bool{}
@@ -399,7 +400,7 @@ func (r *replay) newPayloads(ctx context.Context, p *replayed) ([]encoded, error
 		if hash == "" && sketched[fieldOf(row, colGroup)] {
 			continue
 		}
-		k := chunkKey{row.time, hash, fieldOf(row, colChunk)}
+		k := chunkKey{dayOf(row.time), hash, fieldOf(row, colChunk)}
 		if hash != "" && have[k] {
 			continue
 		}

@@ -317,3 +317,32 @@ func (s *suite) payloads(t *testing.T) {
 	_, err := b.db.Payload(t.Context(), signal.DefaultProject, store.HashOf(b.db, signal.DefaultProject, system))
 	wantError(t, "payload of deleted rows", err, store.ErrNotFound)
 }
+
+// sharedLater reads and searches rows whose payload is stored once for their day, with a row hours away from them.
+func (s *suite) sharedLater(t *testing.T) {
+	b := s.box(t)
+	base := Base()
+	const prompt = "attr.gen_ai.input.messages"
+	shared := strings.Repeat("instructions that all of them share ", 30)
+	at := func(id string, hours int, own string) store.Row {
+		return row(store.KindSpan, id, base+int64(hours)*int64(time.Hour), text(prompt, shared), text("attr.own", strings.Repeat(own+" ", 200)))
+	}
+	late, early, middle := at("late", 15, "omega"), at("early", 0, "alpha"), at("middle", 7, "my")
+	for _, r := range []store.Row{late, early, middle} {
+		b.write(r)
+	}
+	for _, w := range []struct {
+		from, to int
+		want     []store.Row
+	}{{0, 1, []store.Row{early}}, {7, 8, []store.Row{middle}}, {0, 10, []store.Row{early, middle}}, {0, 16, []store.Row{early, middle, late}}} {
+		q := all(store.KindSpan)
+		q.Time = signal.TimeRange{Start: base + int64(w.from)*int64(time.Hour), End: base + int64(w.to)*int64(time.Hour)}
+		b.sameRows(w.want, b.rows(q))
+		for _, f := range []string{"", prompt} {
+			q.Filter = store.Text{Field: f, Words: "that all of them", Phrase: true}
+			b.sameRows(w.want, b.rows(q))
+		}
+		q.Filter = store.Text{Words: "Omega", Phrase: true}
+		b.sameRows(slices.DeleteFunc(slices.Clone(w.want), func(r store.Row) bool { return r.ID != "late" }), b.rows(q))
+	}
+}

@@ -56,6 +56,7 @@ func Run(t *testing.T, open Open, o Options) {
 		{"wrong questions", s.badQueries},
 		{"trace ranges", s.traceRanges},
 		{"payloads", s.payloads},
+		{"payload that came with a later row", s.sharedLater},
 		{"deletion", s.deletion},
 		{"stats", s.stats},
 		{"restart", s.restart},
