@@ -178,9 +178,18 @@ func (db *DB) finishCheckpoint(ctx context.Context) error {
 func (db *DB) tryCheckpoint(ctx context.Context) error {
 	db.checkpointing.Lock()
 	defer db.checkpointing.Unlock()
-	if min(db.done.engine, db.done.observed) == db.wal.last() && db.wal.stats.size.Load() == 0 {
+	unlogged := db.unlogged.Swap(false)
+	if !unlogged && min(db.done.engine, db.done.observed) == db.wal.last() && db.wal.stats.size.Load() == 0 {
 		return nil
 	}
+	err := db.makeCheckpoint(ctx)
+	if err != nil && unlogged {
+		db.unlogged.Store(true)
+	}
+	return err
+}
+
+func (db *DB) makeCheckpoint(ctx context.Context) error {
 	if len(db.cfg.Nodes) > 0 {
 		return db.checkpointOnNodes(ctx)
 	}

@@ -83,11 +83,18 @@ func (db *DB) bury(ctx context.Context, t *tombstone) error {
 	for _, id := range t.Rows {
 		db.recent.forget(keyOf(t.Project, t.Kind, id))
 	}
-	if err := db.deletePayloads(ctx, tenant, payloads); err != nil {
+	if err := db.deletePayloads(ctx, tenant, t); err != nil {
 		return fmt.Errorf("delete payloads: %w", err)
+	}
+	dropOld, err := db.resketch(ctx, tenant, t.groups())
+	if err != nil {
+		return fmt.Errorf("make the sketches of words anew: %w", err)
 	}
 	if err := db.forgetLog(ctx); err != nil {
 		return fmt.Errorf("remove what was deleted from the log: %w", err)
+	}
+	if err := dropOld(); err != nil {
+		return fmt.Errorf("delete sketches of words: %w", err)
 	}
 	return db.deletions.done(t)
 }
@@ -222,8 +229,7 @@ func (db *DB) reindex(ctx context.Context, tenant logstorage.TenantID, traces []
 			rows = append(rows, traceRow(trace, start))
 		}
 	}
-	_, err := db.events.Add(tenant, rows)
-	return err
+	return db.addUnlogged(db.events, tenant, rows)
 }
 
 // spansOf calls f with trace, id and time of every span of the traces. The texts are the engine's.
@@ -242,8 +248,10 @@ func (db *DB) spansOf(ctx context.Context, t logstorage.TenantID, traces []strin
 	})
 }
 
-// deletePayloads removes those payloads that no row of their day refers to.
-func (db *DB) deletePayloads(ctx context.Context, t logstorage.TenantID, days map[int64][]string) error {
+// deletePayloads removes those payloads that no row of their day refers to. Which groups they were of is written down
+// before.
+func (db *DB) deletePayloads(ctx context.Context, t logstorage.TenantID, stone *tombstone) error {
+	days := stone.payloads()
 	if len(days) > 0 {
 		db.flush()
 	}
@@ -256,6 +264,13 @@ func (db *DB) deletePayloads(ctx context.Context, t logstorage.TenantID, days ma
 			}
 			if gone = db.doomed.seal(t, start, gone); len(gone) == 0 {
 				continue
+			}
+			groups, err := db.groupsOf(ctx, t, gone, at)
+			if err != nil {
+				return err
+			}
+			if err := db.deletions.noteGroups(stone, start, groups); err != nil {
+				return err
 			}
 			query := db.hashIn(gone) + " _time:[" + rfc3339(at.Start) + ", " + rfc3339(at.End-1) + "]"
 			if err := deleteRows(ctx, db.payloads, t, query); err != nil {

@@ -32,7 +32,10 @@ type tombstone struct {
 	Traces []string `json:"traces,omitempty"`
 	// Payloads are hashes by day, nanoseconds; those that no other row of the day refers to go.
 	Payloads map[string][]string `json:"payloads,omitempty"`
-	Done     bool                `json:"done,omitempty"`
+	// Groups are those, by day, that payloads were or are removed from: their sketches are made anew. It is written down
+	// later than the rest, in lines of its own.
+	Groups map[string][]string `json:"groups,omitempty"`
+	Done   bool                `json:"done,omitempty"`
 }
 
 func newTombstone(p signal.Project, k store.Kind, d *doomed, at time.Time) *tombstone {
@@ -47,14 +50,30 @@ func newTombstone(p signal.Project, k store.Kind, d *doomed, at time.Time) *tomb
 	return t
 }
 
-func (t *tombstone) payloads() map[int64][]string {
-	days := make(map[int64][]string, len(t.Payloads))
-	for text, hashes := range t.Payloads {
+func (t *tombstone) payloads() map[int64][]string { return byDay(t.Payloads) }
+
+func (t *tombstone) groups() map[int64][]string { return byDay(t.Groups) }
+
+func byDay(texts map[string][]string) map[int64][]string {
+	days := make(map[int64][]string, len(texts))
+	for text, names := range texts {
 		if day, err := strconv.ParseInt(text, 10, 64); err == nil {
-			days[day] = hashes
+			days[day] = names
 		}
 	}
 	return days
+}
+
+// addGroups adds groups that are not there yet.
+func (t *tombstone) addGroups(groups map[string][]string) {
+	for day, names := range groups {
+		if t.Groups == nil {
+			t.Groups = map[string][]string{}
+		}
+		all := append(slices.Clone(t.Groups[day]), names...)
+		slices.Sort(all)
+		t.Groups[day] = slices.Compact(all)
+	}
 }
 
 // deletions is the file of tombstones: a line of JSON each, and a line when one is done.
@@ -95,6 +114,7 @@ func parseTombstones(text []byte) ([]*tombstone, error) {
 		switch {
 		case i >= 0:
 			all[i].Done = all[i].Done || t.Done
+			all[i].addGroups(t.Groups)
 		case t.Kind != "":
 			all = append(all, t)
 		}
@@ -110,6 +130,21 @@ func (d *deletions) add(t *tombstone) error {
 		return err
 	}
 	d.all = append(d.all, t)
+	return nil
+}
+
+// noteGroups writes down of which groups of a day payloads are about to be removed.
+func (d *deletions) noteGroups(t *tombstone, start int64, groups []string) error {
+	if len(groups) == 0 {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	more := map[string][]string{strconv.FormatInt(start, 10): groups}
+	if err := d.write(&tombstone{ID: t.ID, At: t.At, Groups: more}); err != nil {
+		return err
+	}
+	t.addGroups(more)
 	return nil
 }
 

@@ -32,13 +32,28 @@ func (db *DB) groupOf(b *batch, start int64) *openGroup {
 			return g
 		}
 	}
+	s := db.newSketch(db.common.next())
+	b.groups = append(b.groups, openGroup{day: start, number: strconv.FormatUint(db.lastGroup.Add(1), 10), words: s})
+	return &b.groups[len(b.groups)-1]
+}
+
+func (db *DB) newSketch(common *wordSet, counting bool) *sketch {
 	s, ok := db.sketches.Get().(*sketch)
 	if !ok {
 		s = &sketch{words: db.words}
 	}
-	s.reset(db.common.next())
-	b.groups = append(b.groups, openGroup{day: start, number: strconv.FormatUint(db.lastGroup.Add(1), 10), words: s})
-	return &b.groups[len(b.groups)-1]
+	s.reset(common, counting)
+	return s
+}
+
+// sketchRow is the row of a group's sketch.
+func sketchRow(start int64, group string, s *sketch) encoded {
+	row := encoded{time: start, streams: 1}
+	row.add(colKind, string(kindWords))
+	row.add(colGroup, group)
+	row.add(colCommon, s.common.id())
+	row.add(colWords, s.String())
+	return row
 }
 
 func (g *openGroup) add(text string) {
@@ -50,12 +65,7 @@ func (g *openGroup) add(text string) {
 // same.
 func (db *DB) closeGroups(b *batch) {
 	for _, g := range b.groups {
-		row := encoded{time: g.day, streams: 1}
-		row.add(colKind, string(kindWords))
-		row.add(colGroup, g.number)
-		row.add(colCommon, g.words.common.id())
-		row.add(colWords, g.words.String())
-		b.payloads = append(b.payloads, row)
+		b.payloads = append(b.payloads, sketchRow(g.day, g.number, g.words))
 		if g.words.counting {
 			if err := db.common.learn(g.words.buckets); err != nil {
 				db.cfg.Logger.Warn("searches for phrases stay slower than they could be", "error", err)

@@ -153,6 +153,7 @@ type DB struct {
 	oldUntil int64
 
 	deletions *deletions
+	unlogged  atomic.Bool // the engine has rows of a deletion that are in no log and perhaps in memory only
 	doomed    *doomedPayloads
 	keeper    keeper
 
