@@ -85,6 +85,10 @@ type Reader interface {
 	// whole retention. It returns ErrNotFound for an unknown trace. The range may be wider than the trace.
 	TraceRange(ctx context.Context, p signal.Project, traceID string) (signal.TimeRange, error)
 
+	// TraceRanges is TraceRange for many traces, with far fewer looks than one for each. Unknown traces are not in the
+	// answer. When a part of the store does not answer, it returns ErrPartial, and what it found may be too short.
+	TraceRanges(ctx context.Context, p signal.Project, traceIDs []string) (map[string]signal.TimeRange, error)
+
 	// Payload returns the stored content of a hash (see Payload.Hash), ErrNotFound when there is none.
 	Payload(ctx context.Context, p signal.Project, hash string) (Payload, error)
 }

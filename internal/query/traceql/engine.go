@@ -106,35 +106,49 @@ func baseFields() []string {
 }
 
 const (
-	// singly is how many traces are read whole, wherever their spans lie: the store looks up the time of each.
+	// singly is how many traces the store is asked for by their ids alone. More are read together, in the time where they lie.
 	singly = 64
-	// margin is how far around its candidates the spans of more traces are looked for at first.
-	margin = int64(10 * time.Minute)
+	// nearby is how far from its candidates the spans of a trace may lie for it to be read together with the others. The
+	// store knows where traces lie to half an hour.
+	nearby = int64(45 * time.Minute)
 	// batchOfTraces bounds the traces that are held at once.
 	batchOfTraces = 500
 )
 
-// load reads traces, by their ids. within is the time in which spans of them were found.
+// load reads whole traces, by their ids. within is the time in which spans of them were found.
 func (r *run) load(ctx context.Context, ids []string, within signal.TimeRange) ([]*trace, error) {
 	if len(ids) <= singly {
 		return r.read(ctx, ids, signal.AllTime())
 	}
-	within.Start, within.End = within.Start-margin, within.End+margin
-	traces, err := r.read(ctx, ids, within)
+	ranges, err := r.events.TraceRanges(ctx, r.project, ids)
+	if errors.Is(err, store.ErrPartial) {
+		r.partial = true
+		return r.read(ctx, ids, signal.AllTime())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up traces: %w", err)
+	}
+	var together, far []string
+	var at signal.TimeRange
+	for _, id := range ids {
+		t, ok := ranges[id]
+		if !ok { // deleted meanwhile
+			continue
+		}
+		if t.Start < within.Start-nearby || t.End > within.End+nearby {
+			far = append(far, id)
+			continue
+		}
+		together = append(together, id)
+		at = at.Include(t.Start).Include(t.End - 1)
+	}
+	whole, err := r.read(ctx, together, at)
 	if err != nil {
 		return nil, err
 	}
-	// Traces that reach out of the time are read again, whole.
-	var again []string
-	whole := traces[:0]
-	for _, t := range traces {
-		if t.orphans > 0 || t.root == nil || t.end >= within.End {
-			again = append(again, t.id)
-			continue
-		}
-		whole = append(whole, t)
-	}
-	for chunk := range slices.Chunk(again, singly) {
+	// Those that reach far are read apart, so that the time in which all are looked for stays short.
+	slices.SortStableFunc(far, func(a, b string) int { return cmp.Compare(ranges[a].Start, ranges[b].Start) })
+	for chunk := range slices.Chunk(far, singly) {
 		more, err := r.read(ctx, chunk, signal.AllTime())
 		if err != nil {
 			return nil, err
@@ -146,13 +160,16 @@ func (r *run) load(ctx context.Context, ids []string, within signal.TimeRange) (
 
 // read reads the spans of traces in a time.
 func (r *run) read(ctx context.Context, ids []string, at signal.TimeRange) ([]*trace, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	q := store.Select{
 		Scope:  store.Scope{Kind: store.KindSpan, Time: at, Filter: store.In{Field: store.FieldTraceID, Values: ids}},
 		Fields: unique(slices.Concat(baseFields(), r.schema.fields)),
 	}
 	if len(ids) > singly {
-		// Stores look up the time of each trace that a filter requires. Here the time is known, and hundreds of look-ups take
-		// longer than reading: a filter that might hold for other traces as well requires none.
+		// Stores look up the time of each trace that a filter requires. Here it was looked up: a filter that might hold for
+		// other traces as well requires none.
 		q.Filter = store.Or{q.Filter, store.Or{}}
 	}
 	byID := make(map[string]*trace, len(ids))

@@ -104,18 +104,15 @@ func (db *DB) narrow(ctx context.Context, pl *plan, f store.Filter) error {
 	if !ok || len(ids) > idsPerQuery || slices.Contains(ids, "") {
 		return nil
 	}
+	ranges, err := db.traceRanges(ctx, pl.tenant, ids)
+	if errors.Is(err, store.ErrPartial) {
+		return nil // the whole time is looked through
+	}
+	if err != nil {
+		return err
+	}
 	var at signal.TimeRange
-	for _, id := range ids {
-		r, err := db.traceRange(ctx, pl.tenant, id)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if errors.Is(err, store.ErrPartial) {
-			return nil // the whole time is looked through
-		}
-		if err != nil {
-			return err
-		}
+	for _, r := range ranges {
 		at = at.Include(r.Start).Include(r.End - 1)
 	}
 	pl.at.Start, pl.at.End = max(pl.at.Start, at.Start), min(pl.at.End, at.End)

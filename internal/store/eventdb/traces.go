@@ -141,26 +141,79 @@ func (db *DB) TraceRange(ctx context.Context, p signal.Project, traceID string) 
 }
 
 func (db *DB) traceRange(ctx context.Context, t logstorage.TenantID, traceID string) (signal.TimeRange, error) {
-	k := traceKey{t, traceID}
-	if traceID == "" {
-		return signal.TimeRange{}, store.ErrNotFound
-	}
-	if r, complete := db.traces.find(k); complete {
-		return r, nil
-	}
-	var starts []int64
-	query := ofKind(kindTrace) + " " + fieldIs(store.FieldTraceID, traceID) + fieldsPipe([]string{colTime})
-	err := run(ctx, db.events, t, query, signal.AllTime(), func(b *logstorage.DataBlock) error {
-		starts, _ = b.GetTimestamps(starts)
-		return nil
-	})
+	ranges, err := db.traceRanges(ctx, t, []string{traceID})
 	if err != nil {
 		return signal.TimeRange{}, err
 	}
-	if r, _ := db.traces.find(k); r.Empty() && len(starts) == 0 {
+	r, ok := ranges[traceID]
+	if !ok {
 		return r, store.ErrNotFound
 	}
-	return db.traces.learn(k, starts), nil
+	return r, nil
+}
+
+// TraceRanges implements store.Reader.
+func (db *DB) TraceRanges(ctx context.Context, p signal.Project, traceIDs []string) (map[string]signal.TimeRange, error) {
+	if err := db.enter(); err != nil {
+		return nil, err
+	}
+	defer db.leave()
+	t, ok := db.projects.find(p)
+	if !ok {
+		return nil, nil
+	}
+	return db.traceRanges(ctx, t, traceIDs)
+}
+
+// traceRanges returns the ranges of the traces that are known. With store.ErrPartial they may be too short.
+func (db *DB) traceRanges(ctx context.Context, t logstorage.TenantID, ids []string) (map[string]signal.TimeRange, error) {
+	out := make(map[string]signal.TimeRange, len(ids))
+	var open []string
+	for _, id := range ids {
+		r, complete := db.traces.find(traceKey{t, id})
+		switch {
+		case id == "":
+		case complete:
+			out[id] = r
+		default:
+			open = append(open, id)
+		}
+	}
+	slices.Sort(open)
+	for ids := range slices.Chunk(slices.Compact(open), idsPerQuery) {
+		starts, err := db.traceStarts(ctx, t, ids)
+		if err != nil {
+			return out, err
+		}
+		for i, id := range ids {
+			k := traceKey{t, id}
+			if r, _ := db.traces.find(k); r.Empty() && len(starts[i]) == 0 {
+				continue
+			}
+			out[id] = db.traces.learn(k, starts[i])
+		}
+	}
+	return out, nil
+}
+
+// traceStarts returns, for each of the traces, the beginnings of the blocks that the engine has index rows for.
+func (db *DB) traceStarts(ctx context.Context, t logstorage.TenantID, ids []string) ([][]int64, error) {
+	place := make(map[string]int, len(ids))
+	for i, id := range ids {
+		place[id] = i
+	}
+	starts := make([][]int64, len(ids))
+	query := ofKind(kindTrace) + " " + fieldIn(store.FieldTraceID, ids) + fieldsPipe([]string{colTime, store.FieldTraceID})
+	err := run(ctx, db.events, t, query, signal.AllTime(), func(b *logstorage.DataBlock) error {
+		times, _ := b.GetTimestamps(nil)
+		for i, id := range texts(b, store.FieldTraceID) {
+			if k, ok := place[id]; ok {
+				starts[k] = append(starts[k], times[i])
+			}
+		}
+		return nil
+	})
+	return starts, err
 }
 
 // traceRow is the index row of a block of a trace.

@@ -328,6 +328,24 @@ func (db *DB) TraceRange(ctx context.Context, p signal.Project, traceID string) 
 	return signal.TimeRange{}, fmt.Errorf("trace %s: %w", traceID, store.ErrNotFound)
 }
 
+// TraceRanges returns the ranges of several traces.
+func (db *DB) TraceRanges(ctx context.Context, p signal.Project, traceIDs []string) (map[string]signal.TimeRange, error) {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if err := db.usable(ctx); err != nil {
+		return nil, err
+	}
+	out := make(map[string]signal.TimeRange, len(traceIDs))
+	if pr, ok := db.projects[p]; ok {
+		for _, id := range traceIDs {
+			if tr, ok := pr.traces[id]; ok {
+				out[id] = tr
+			}
+		}
+	}
+	return out, nil
+}
+
 // Payload returns the content of a hash.
 func (db *DB) Payload(ctx context.Context, p signal.Project, hash string) (store.Payload, error) {
 	db.mu.RLock()

@@ -205,6 +205,7 @@ func (s *suite) closed(t *testing.T) {
 	_, errs["names"] = b.db.FieldNames(ctx, p, scope)
 	_, errs["values"] = b.db.FieldValues(ctx, p, scope, "attr.a", 1)
 	_, errs["trace range"] = b.db.TraceRange(ctx, p, "t")
+	_, errs["trace ranges"] = b.db.TraceRanges(ctx, p, []string{"t"})
 	_, errs["payload"] = b.db.Payload(ctx, p, "00")
 	_, errs["delete"] = b.db.Delete(ctx, p, scope)
 	_, errs["stats"] = b.db.Stats(ctx)

@@ -261,6 +261,16 @@ func (s *suite) traceRanges(t *testing.T) {
 			_, err := b.db.TraceRange(t.Context(), signal.DefaultProject, trace)
 			wantError(t, "range of trace "+trace, err, store.ErrNotFound)
 		}
+		ranges, err := b.db.TraceRanges(t.Context(), signal.DefaultProject, []string{"t", "", "x", "u", "logs only"})
+		if err != nil || len(ranges) != 2 {
+			t.Errorf("ranges of traces: %+v, %v", ranges, err)
+		}
+		for _, trace := range []string{"t", "u"} {
+			one, err := b.db.TraceRange(t.Context(), signal.DefaultProject, trace)
+			if err != nil || ranges[trace] != one {
+				t.Errorf("range of trace %s: %+v among others, %+v alone, %v", trace, ranges[trace], one, err)
+			}
+		}
 		b.same("trace", []string{"a", "b"}, b.ids(matching(store.KindSpan, store.Eq(store.FieldTraceID, "t"))))
 	}
 	check()
