@@ -18,7 +18,7 @@ func llmMetrics() board {
 			{"", []panel{
 				{
 					title: "LLM calls by model", kind: "timeseries", unit: "cpm", stacked: true, width: 12, height: 8,
-					text: "Calls of models a minute, one span each; retries of the client are in its span.",
+					text: "Calls of models a minute, one span each. An attempt that a client sends again is a call of its own where its transport reports (docs/llm-clients.md).",
 					queries: []query{{source: metrics, legend: "{{model}}", exemplars: true, per: func(r reading) string {
 						return r.sumRate("model", calls) + " * 60"
 					}}},
@@ -26,7 +26,7 @@ func llmMetrics() board {
 				},
 				{
 					title: "Average latency by model", kind: "timeseries", unit: "s", width: 12, height: 8,
-					text: "Mean time of a call, over the client's own retries. Not divided by agent.",
+					text: "Mean time of a call. Quick refusals count too where each attempt is a call. Not divided by agent.",
 					queries: []query{{source: metrics, legend: "{{model}}", per: func(r reading) string {
 						return r.sumRate("model", latency+"_sum") + " / " + r.sumRate("model", latency+"_count")
 					}}, exemplarsOf(latency)},
