@@ -36,6 +36,7 @@ type serveCmd struct {
 	Alertmanager     *bool   `name:"alertmanager.enabled" negatable:"" help:"Deliver alerts by the Alertmanager inside; on."`
 	AlertmanagerFile *string `name:"alertmanager.file" help:"An alertmanager.yml." placeholder:"FILE"`
 	ClusterListen    *string `name:"alertmanager.cluster-listen" help:"Address at which the Alertmanagers of other servers are heard, so that all page once; none." placeholder:"HOST:PORT"`
+	ClusterTLS       *string `name:"alertmanager.cluster-tls" help:"File that encrypts what they tell each other, as Alertmanager's --cluster.tls-config; not encrypted." placeholder:"FILE"`
 	ClusterPeers     *string `name:"alertmanager.peers" help:"Addresses of those; one that runs is enough." placeholder:"HOST:PORT,…"`
 	ExternalURL      *string `name:"web.external-url" help:"Where people reach this server; it is in notifications." placeholder:"URL"`
 	Prices           *string `help:"YAML file with prices of your own, which go before the built-in ones; read again when it changes and on SIGHUP." placeholder:"FILE"`
@@ -74,7 +75,7 @@ func (c *serveCmd) flags() map[string]string {
 		"wal.sync":          c.WALSync,
 		"metrics.retention": c.MetricsRetention, "metrics.max_mib": c.MetricsMaxMiB, "metrics.prometheus_file": c.PrometheusFile,
 		"metrics.query_url": c.MetricsQueryURL,
-		"alertmanager.file": c.AlertmanagerFile, "alertmanager.cluster_listen": c.ClusterListen, "alertmanager.peers": c.ClusterPeers,
+		"alertmanager.file": c.AlertmanagerFile, "alertmanager.cluster_listen": c.ClusterListen, "alertmanager.cluster_tls": c.ClusterTLS, "alertmanager.peers": c.ClusterPeers,
 		"web.external_url": c.ExternalURL,
 		"prices":           c.Prices, "capture": c.Capture, "redact.groups": c.RedactGroups,
 		"mindbus.url": c.MindBusURL,

@@ -98,7 +98,7 @@ func (a *App) startAlertmanager(m *metricsPart, external *url.URL) (*rule.Alertm
 		File: a.cfg.Alertmanager.File, Dir: dir, Prefix: alertmanagerPrefix,
 		ExternalURL: external.JoinPath(alertmanagerPrefix),
 		Cluster: rule.ClusterConfig{
-			Listen: a.cfg.Alertmanager.ClusterListen, Peers: a.cfg.Alertmanager.Peers, PeerTimeout: a.cfg.Alertmanager.PeerTimeout,
+			Listen: a.cfg.Alertmanager.ClusterListen, TLSFile: a.cfg.Alertmanager.ClusterTLS, Peers: a.cfg.Alertmanager.Peers, PeerTimeout: a.cfg.Alertmanager.PeerTimeout,
 		},
 		Logger: self.Quieter(a.log.With("component", "alertmanager")), Registerer: a.metrics.Registerer(),
 	})

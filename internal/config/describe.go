@@ -35,7 +35,7 @@ func flags() []string {
 		"store.max_disk_mib", "store.min_free_mib", "store.nodes", "store.payload_nodes", "store.node_account",
 		"wal.sync",
 		"metrics.enabled", "metrics.retention", "metrics.max_mib", "metrics.prometheus_file", "metrics.query_url", "rules.enabled",
-		"alertmanager.enabled", "alertmanager.file", "alertmanager.cluster_listen", "alertmanager.peers", "web.external_url", "prices", "capture", "redact.groups",
+		"alertmanager.enabled", "alertmanager.file", "alertmanager.cluster_listen", "alertmanager.cluster_tls", "alertmanager.peers", "web.external_url", "prices", "capture", "redact.groups",
 		"log.level", "log.format", "mindbus.url",
 	}
 }
@@ -101,6 +101,7 @@ func docs() map[string]string {
 		"alertmanager.file":           "an alertmanager.yml",
 		"budgets":                     "what may be spent, by name: `team`, `agent`, `model`, `type` (absent: all together), `per`, `period`, `usd` or `tokens` ([budgets.md](budgets.md)); file only",
 		"alertmanager.cluster_listen": "address, TCP and UDP, at which the Alertmanagers of other servers are heard, so that all of them page once ([prometheus.md](prometheus.md)); empty is alone",
+		"alertmanager.cluster_tls":    "file that encrypts what they tell each other, as Alertmanager's `--cluster.tls-config` takes it ([prometheus.md](prometheus.md)); empty is not encrypted",
 		"alertmanager.peers":          "addresses of those, host:port each; one that runs is enough",
 		"alertmanager.peer_timeout":   "how long each Alertmanager waits for the one before it",
 		"web.external_url":            "where people reach this server; it is in notifications",

@@ -39,9 +39,11 @@ type Alertmanager struct {
 	Enabled bool
 	// File is the path of an alertmanager.yml, "" for none.
 	File string
-	// ClusterListen is where other servers' Alertmanagers are heard, "" for none; Peers are their addresses. PeerTimeout is how
-	// long each waits for the one before it.
+	// ClusterListen is where other servers' Alertmanagers are heard, "" for none; Peers are their addresses. ClusterTLS is
+	// the path of a file that encrypts what they tell each other, "" for none. PeerTimeout is how long each waits for the one
+	// before it.
 	ClusterListen string
+	ClusterTLS    string
 	Peers         []string
 	PeerTimeout   time.Duration
 }
@@ -89,6 +91,14 @@ func ruleSettings() []setting {
 				return rule(c.Alertmanager.ClusterListen == "" || isAddress(c.Alertmanager.ClusterListen), "host:port, as 10.0.0.1:9094")
 			},
 			text: func(c *Config) string { return c.Alertmanager.ClusterListen },
+		},
+		{
+			key: "alertmanager.cluster_tls",
+			set: func(c *Config, s string) error { c.Alertmanager.ClusterTLS = s; return nil },
+			check: func(c *Config) string {
+				return rule(c.Alertmanager.ClusterTLS == "" || c.Alertmanager.ClusterListen != "", "empty, or alertmanager.cluster_listen set")
+			},
+			text: func(c *Config) string { return c.Alertmanager.ClusterTLS },
 		},
 		{
 			key: "alertmanager.peers", list: true,

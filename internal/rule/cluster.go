@@ -19,6 +19,9 @@ type ClusterConfig struct {
 	Listen string
 	// Peers are addresses of others; one that is running is enough.
 	Peers []string
+	// TLSFile is the path of a file as Alertmanager's --cluster.tls-config takes it: the gossip goes over TLS then, by TCP
+	// alone. "" is not encrypted.
+	TLSFile string
 	// PeerTimeout is how long each waits for the one before it.
 	PeerTimeout time.Duration
 }
@@ -32,15 +35,36 @@ func (a *Alertmanager) joinCluster() error {
 	if c.Listen == "" {
 		return nil
 	}
+	encryption, err := a.gossipTLS()
+	if err != nil {
+		return err
+	}
 	peer, err := cluster.Create(
 		a.cfg.Logger.With("component", "cluster"), a.cfg.Registerer, c.Listen, "", c.Peers, true,
 		cluster.DefaultPushPullInterval, cluster.DefaultGossipInterval, cluster.DefaultTCPTimeout, cluster.DefaultResolvePeersTimeout,
-		cluster.DefaultProbeTimeout, cluster.DefaultProbeInterval, nil, false, "", "")
+		cluster.DefaultProbeTimeout, cluster.DefaultProbeInterval, encryption, false, "", "")
 	if err != nil {
 		return fmt.Errorf("join the other Alertmanagers from %s: %w", c.Listen, err)
 	}
 	a.peer = peer
 	return nil
+}
+
+// gossipTLS reads how the gossip is encrypted, nil for not at all. Certificates are read by Alertmanager when the peer is made.
+func (a *Alertmanager) gossipTLS() (*cluster.TLSTransportConfig, error) {
+	file := a.cfg.Cluster.TLSFile
+	if file == "" {
+		return nil, nil //nolint:nilnil // as cluster.Create wants it
+	}
+	read, err := cluster.GetTLSTransportConfig(file)
+	if err != nil {
+		return nil, fmt.Errorf("read TLS of the Alertmanagers' gossip in %s: %w", file, err)
+	}
+	if auth := read.TLSServerConfig.ClientAuth; auth != "RequireAndVerifyClientCert" {
+		a.cfg.Logger.Warn("the gossip of Alertmanagers is encrypted, but whoever reaches the port may take part",
+			"file", file, "hint", "set client_auth_type: RequireAndVerifyClientCert and client_ca_file in tls_server_config")
+	}
+	return read, nil
 }
 
 // share tells the peers what changes, when everything that hears of it is there.

@@ -76,64 +76,6 @@ func TestAmtool(t *testing.T) {
 	}
 }
 
-// TestServersPageOnce: two servers see the same failures; whoever is on call is paged once, and told once that it is over.
-func TestServersPageOnce(t *testing.T) {
-	h := newHook(t)
-	one, two := freeAddr(t), freeAddr(t)
-	a := harness.Start(t, harness.Options{Args: []string{"--config", rulesAt(t, h.URL, "  cluster_listen: "+one+"\n  peers: ["+two+"]\n  peer_timeout: 4s\n")}})
-	b := harness.Start(t, harness.Options{Args: []string{"--config", rulesAt(t, h.URL, "  cluster_listen: "+two+"\n  peers: ["+one+"]\n  peer_timeout: 4s\n")}})
-	harness.Eventually(t, 30*time.Second, "the two to know each other", func() error {
-		var status struct {
-			Cluster struct {
-				Status string     `json:"status"`
-				Peers  []struct{} `json:"peers"`
-			} `json:"cluster"`
-		}
-		for _, s := range []*harness.Server{a, b} {
-			if err := s.Get("/alertmanager/api/v2/status", &status); err != nil {
-				return err
-			}
-			if status.Cluster.Status != "ready" || len(status.Cluster.Peers) != 2 {
-				return &harness.StatusError{Body: status.Cluster.Status}
-			}
-		}
-		return nil
-	})
-	for n := range 10 {
-		finish(t, a, n, n%2 == 0)
-		finish(t, b, n, n%2 == 0)
-	}
-	h.next(t, "TaskFailureRate", "firing")
-	firing := func(s *harness.Server) error {
-		var alerts []struct {
-			Labels map[string]string `json:"labels"`
-		}
-		if err := s.Get("/alertmanager/api/v2/alerts?filter=alertname%3DTaskFailureRate", &alerts); err != nil {
-			return err
-		}
-		if len(alerts) != 1 {
-			return &harness.StatusError{Code: len(alerts), Body: "alerts"}
-		}
-		return nil
-	}
-	for _, s := range []*harness.Server{a, b} {
-		harness.Eventually(t, 20*time.Second, "both to have the alert", func() error { return firing(s) })
-	}
-	// The second waits 4 s for the first, so it had its turn three times over.
-	second := time.After(12 * time.Second)
-	for {
-		select {
-		case got := <-h.got:
-			if got.Labels["alertname"] == "TaskFailureRate" {
-				t.Fatalf("paged twice: %+v", got)
-			}
-			continue
-		case <-second:
-		}
-		break
-	}
-}
-
 // TestReceiverFails: a receiver that answers 500 is tried again, and what it never took is not lost when the server crashes.
 func TestReceiverFails(t *testing.T) {
 	var refuse atomic.Bool
