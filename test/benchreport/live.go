@@ -37,6 +37,8 @@ type liveFigures struct {
 	MaxMs     float64 `json:"visible_max_ms"`
 	ChangesPS float64 `json:"changes_per_second"`
 	EventKB   float64 `json:"event_kb"`
+	WholeKB   float64 `json:"whole_kb"`
+	StreamKBS float64 `json:"stream_kb_per_second"`
 }
 
 // live measures the time from the sending of a start record until the stream of what runs shows it, while liveTasks run
@@ -62,13 +64,19 @@ func live(bin string, probes int, out string) (err error) {
 		return err
 	}
 	b := &liveBench{otlp: "http://" + addrs[2], seen: make(chan sighting, 1000)}
-	if err := b.watch(ctx, "http://"+addrs[0]+"/api/mindscope/v1/live"); err != nil {
+	stream := "http://" + addrs[0] + "/api/mindscope/v1/live"
+	if err := b.watch(ctx, stream); err != nil {
 		return err
 	}
 	f, err := b.measure(ctx, probes)
 	if err != nil {
 		return err
 	}
+	whole, err := firstEvent(ctx, stream)
+	if err != nil {
+		return err
+	}
+	f.WholeKB = tenth(float64(whole) / 1000)
 	text, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode figures: %w", err)
@@ -93,6 +101,7 @@ type liveBench struct {
 
 	mu     sync.Mutex
 	probe  string // what is looked for
+	bytes  int    // of all lines
 	change int
 }
 
@@ -121,6 +130,7 @@ func (b *liveBench) line(data []byte) {
 	at := time.Now()
 	b.mu.Lock()
 	probe := b.probe
+	b.bytes += len(data) + 1
 	b.mu.Unlock()
 	s := sighting{at: at, size: len(data), all: bytes.HasSuffix(data, []byte(fmt.Sprintf(`"total":%d}`, liveTasks)))}
 	if probe != "" && bytes.Contains(data, []byte(`"agent":"`+probe+`"`)) {
@@ -132,6 +142,36 @@ func (b *liveBench) line(data []byte) {
 		default: // nobody waits
 		}
 	}
+}
+
+// read is how much of the stream was read.
+func (b *liveBench) read() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes
+}
+
+// firstEvent returns the size of what a new watcher is told at first.
+func firstEvent(ctx context.Context, url string) (int, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the stream: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("watch: %w", err)
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(make([]byte, 0, 1<<20), 64<<20)
+	for lines.Scan() {
+		if data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: ")); ok {
+			return len(data), nil
+		}
+	}
+	return 0, fmt.Errorf("watch: the stream ended: %w", lines.Err())
 }
 
 func (b *liveBench) measure(ctx context.Context, probes int) (liveFigures, error) {
@@ -154,7 +194,7 @@ func (b *liveBench) measure(ctx context.Context, probes int) (liveFigures, error
 	failed := make(chan error, 1)
 	var running sync.WaitGroup
 	running.Go(func() { b.changes(changing, failed) })
-	begin := time.Now()
+	begin, before := time.Now(), b.read()
 	took := make([]float64, 0, probes)
 	for i := range probes {
 		probe := fmt.Sprintf("probe-%d", i)
@@ -172,6 +212,7 @@ func (b *liveBench) measure(ctx context.Context, probes int) (liveFigures, error
 		took = append(took, float64(s.at.Sub(sent))/1e6)
 		f.EventKB = max(f.EventKB, tenth(float64(s.size)/1000))
 	}
+	f.StreamKBS = tenth(float64(b.read()-before) / 1000 / time.Since(begin).Seconds())
 	stop()
 	running.Wait()
 	select {

@@ -3,13 +3,13 @@ package team
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/sse"
 
 	"github.com/mindscope/mindscope/internal/derive/live"
-	query "github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/signal"
 )
 
@@ -69,7 +69,7 @@ type Holder struct {
 	LastSign time.Time `json:"last_sign"`
 }
 
-// RunningTasks is the data of an event.
+// RunningTasks is the data of the event that comes first.
 type RunningTasks struct {
 	Tasks []RunningTask `json:"tasks" doc:"The longest running first, at most 1000."`
 	Total int           `json:"total"`
@@ -78,14 +78,17 @@ type RunningTasks struct {
 const (
 	// maxLive bounds the tasks of one event.
 	maxLive = 1000
-	// livePace is the shortest time between two events.
+	// livePace is the shortest time between two readings of what runs, and so between two events.
 	livePace = 250 * time.Millisecond
 	// liveBeat is the longest time without one, so that a connection that is gone is noticed.
 	liveBeat = 15 * time.Second
 )
 
 // liveInput names a project that is checked before the stream begins.
-type liveInput struct{ ProjectInput }
+type liveInput struct {
+	ProjectInput
+	Last string `header:"Last-Event-ID" doc:"The id of the last event that was read: what changed since follows when that is known, else all."`
+}
 
 // Resolve implements huma.Resolver.
 func (in *liveInput) Resolve(huma.Context) []error {
@@ -97,84 +100,58 @@ func (in *liveInput) Resolve(huma.Context) []error {
 
 // Live mounts the stream of what runs now. Closing view ends the streams.
 func (a *API) Live(view *live.View) {
+	all := &feeds{view: view, byProject: map[signal.Project]*feed{}}
 	sse.Register(a.huma, huma.Operation{
 		OperationID: "watch-tasks", Method: http.MethodGet, Path: Prefix + "/live",
-		Summary: "What runs just now, as server-sent events: all of it at once, and again at every change",
+		Summary: "What runs just now, as server-sent events: all of it at once, then what changes",
 		Errors:  []int{http.StatusBadRequest},
-	}, map[string]any{"tasks": RunningTasks{}}, func(ctx context.Context, in *liveInput, send sse.Sender) {
+	}, map[string]any{"tasks": RunningTasks{}, "changes": TaskChanges{}}, func(ctx context.Context, in *liveInput, send sse.Sender) {
 		project, err := in.project()
 		if err != nil {
 			return // Resolve refused it
 		}
-		watchTasks(ctx, view, project, send.Data)
+		f := all.open(project)
+		defer all.close(f)
+		last, err := strconv.Atoi(in.Last)
+		if err != nil {
+			last = -1 // nothing was read, or what was is not ours
+		}
+		watchTasks(ctx, f, last, send)
 	})
 	a.undescribe("/live")
 }
 
-// watchTasks sends what runs until ctx or view ends, or the watcher is gone.
-func watchTasks(ctx context.Context, view *live.View, p signal.Project, send func(any) error) {
+// watchTasks sends what runs, or what changed after the event last, and then what changes, until ctx or the view ends, or
+// the watcher is gone.
+func watchTasks(ctx context.Context, f *feed, last int, send sse.Sender) {
 	beat := time.NewTicker(liveBeat)
 	defer beat.Stop()
-	for {
-		changed := view.Changed() // before reading, so that no change in between is missed
-		if send(wireRunning(view.Tasks(p, maxLive))) != nil {
+	for due := true; ; {
+		f.refresh()
+		n := f.after(last)
+		if due || !n.empty {
+			if send(sse.Message{ID: n.number, Data: n.data}) != nil {
+				return
+			}
+		}
+		last = n.number
+		select {
+		case <-n.more:
+			due = false
+		case <-beat.C:
+			due = true // a word, so that a connection that is gone is noticed
+		case <-ctx.Done():
+			return
+		case <-f.view.Done():
 			return
 		}
-		pace := time.NewTimer(livePace)
-		select {
-		case <-changed:
-		case <-beat.C:
-		case <-ctx.Done():
-		case <-view.Done():
-		}
+		pace := time.NewTimer(time.Until(n.at))
 		select {
 		case <-pace.C:
 		case <-ctx.Done():
 			return
-		case <-view.Done():
+		case <-f.view.Done():
 			return
 		}
 	}
-}
-
-func wireRunning(tasks []live.Task, total int) RunningTasks {
-	out := RunningTasks{Tasks: []RunningTask{}, Total: total}
-	for _, t := range tasks {
-		status := query.Running
-		if t.Lost {
-			status = query.Lost
-		}
-		one := RunningTask{
-			ID: t.ID, Team: t.Team, Type: t.Type, Status: status, Provisional: t.Provisional,
-			Since: t.Since, LastSign: t.LastSign, Spans: t.Spans,
-			Holder: Holder{
-				Agent: t.Holder.Agent, Span: t.Holder.Name, TraceID: t.Holder.TraceID, SpanID: t.Holder.SpanID,
-				Since: t.Holder.Since, LastSign: t.Holder.LastSign,
-			},
-			Quality: t.Quality, UsualNs: int64(t.Usual), Moved: t.Moved, Stuck: t.Stuck, Tree: wireRunningNodes(t.Tree),
-		}
-		if t.Circles != nil {
-			one.PingPong = &PingPong{t.Circles.Agents[:], t.Circles.Times}
-		}
-		out.Tasks = append(out.Tasks, one)
-	}
-	return out
-}
-
-func wireRunningNodes(nodes []*live.Node) []Running {
-	out := make([]Running, 0, len(nodes))
-	for _, n := range nodes {
-		r := Running{
-			Agent: n.Agent, Name: n.Name, TraceID: n.TraceID, SpanID: n.SpanID, Since: n.Since, LastSign: n.LastSign, Lost: n.Lost,
-			UsualNs: int64(n.Usual),
-		}
-		for _, w := range n.WaitsFor {
-			r.WaitsFor = append(r.WaitsFor, WaitFor(w))
-		}
-		if len(n.Children) > 0 {
-			r.Children = wireRunningNodes(n.Children)
-		}
-		out = append(out, r)
-	}
-	return out
 }

@@ -44,14 +44,28 @@ func TestLiveStream(t *testing.T) {
 			time.Sleep(time.Second)
 			view.Close()
 		}()
-		w := httptest.NewRecorder()
-		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, Prefix+"/live", nil))
-		var events []string
-		for event := range strings.SplitSeq(w.Body.String(), "\n\n") {
-			if event != "" && (len(events) == 0 || event != events[len(events)-1]) {
-				events = append(events, event)
-			}
-		}
-		golden(t, "watch-tasks", "GET "+Prefix+"/live\n\n"+w.Header().Get("Content-Type")+"\n\n"+strings.Join(events, "\n\n")+"\n")
+		golden(t, "watch-tasks", watched(mux, ""))
+		// Whoever comes back with the id of the first event hears what changed since; of another process' event, all.
+		golden(t, "watch-tasks-again", watched(mux, "946684800000001"))
+		golden(t, "watch-tasks-unknown", watched(mux, "946684799999999"))
+		golden(t, "watch-tasks-nonsense", watched(mux, "x"))
 	})
+}
+
+// watched reads the stream until the view is closed. Words that only say that the connection is there are told once.
+func watched(mux *http.ServeMux, last string) string {
+	r, w := httptest.NewRequest(http.MethodGet, Prefix+"/live", nil), httptest.NewRecorder()
+	head := "GET " + Prefix + "/live\n"
+	if last != "" {
+		r.Header.Set("Last-Event-ID", last)
+		head += "Last-Event-ID: " + last + "\n"
+	}
+	mux.ServeHTTP(w, r)
+	var events []string
+	for event := range strings.SplitSeq(w.Body.String(), "\n\n") {
+		if event != "" && (len(events) == 0 || event != events[len(events)-1]) {
+			events = append(events, event)
+		}
+	}
+	return head + "\n" + w.Header().Get("Content-Type") + "\n\n" + strings.Join(events, "\n\n") + "\n"
 }

@@ -118,13 +118,14 @@ func (v *View) follow(p signal.Project, r *store.Row, now int64) bool {
 	if f == nil {
 		return false
 	}
+	changed := t.scored || now-f.Moved >= int64(stuckSilence) // perhaps it was stuck
 	f.Moved = now
 	if t.scored {
 		f.judged(t.quality)
 	}
 	switch {
 	case t.kind != "producer":
-		return t.scored
+		return changed
 	case t.messageType == "COMMAND":
 		if e, ok := v.running[key{p, t.trace, t.parent}]; ok { // who sends from a task's span is the one who holds it
 			e.Value.(*span).named(t.from)
@@ -133,7 +134,7 @@ func (v *View) follow(p signal.Project, r *store.Row, now int64) bool {
 	case t.messageType == "RESULT", t.messageType == "ERROR":
 		f.answered(t)
 	default:
-		return t.scored
+		return changed
 	}
 	return true
 }

@@ -103,14 +103,15 @@ func (v *View) Committed(p signal.Project, rows []store.Row) {
 	}
 }
 
-// sign takes a sign of life and tells whether a span was not known before.
+// sign takes a sign of life and tells whether a span was not known before, or counted as lost.
 func (v *View) sign(p signal.Project, r *store.Row, now int64) bool {
 	k := key{p, r.Text(store.FieldTraceID), r.Text(store.FieldSpanID)}
 	if e, ok := v.running[k]; ok {
 		s := e.Value.(*span)
+		back := now-s.Sign > int64(SilentAfter) // it counted as lost
 		s.Sign = now
 		v.bySign.MoveToBack(e)
-		return s.named(r.Text(store.FieldAgent))
+		return s.named(r.Text(store.FieldAgent)) || back
 	}
 	if v.ended[k] {
 		return false
@@ -218,7 +219,7 @@ func (v *View) tell() {
 	v.changed = make(chan struct{})
 }
 
-// Changed returns a channel that is closed when something begins, ends or goes silent.
+// Changed returns a channel that is closed when something begins, ends, goes silent or comes back.
 func (v *View) Changed() <-chan struct{} {
 	v.mu.Lock()
 	defer v.mu.Unlock()

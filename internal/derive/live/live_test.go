@@ -209,6 +209,15 @@ func TestChanged(t *testing.T) {
 	if !told(func() { w.now = began.Add(time.Minute); w.view.Tick() }) {
 		t.Error("nobody was told of a holder that went silent")
 	}
+	if !told(func() { w.tell(t, time.Minute, beats(1)) }) {
+		t.Error("nobody was told of a holder that came back")
+	}
+	if !told(func() { w.tell(t, 2*time.Minute, "chat gpt-4o | 0s 1s | id=9 parent=1 ai_team.task.id=t") }) {
+		t.Error("nobody was told of a task that goes on after a long silence")
+	}
+	if told(func() { w.tell(t, 2*time.Minute, "chat gpt-4o | 0s 1s | id=10 parent=1 ai_team.task.id=t") }) {
+		t.Error("a call of a model is no change")
+	}
 	if !told(func() { w.tell(t, time.Minute, "execute_task | 0s 42s | id=1 ai_team.task.id=t") }) {
 		t.Error("nobody was told of a task that ended")
 	}
