@@ -27,6 +27,8 @@ type serveCmd struct {
 	StoreNodes       *string `name:"store.nodes" help:"Storage nodes that hold the rows in place of the data folder (docs/storage-nodes.md)." placeholder:"HOST:PORT,…"`
 	PayloadNodes     *string `name:"store.payload-nodes" help:"Storage nodes that hold the payloads; those of --store.nodes." placeholder:"HOST:PORT,…"`
 	NodeAccount      *string `name:"store.node-account" help:"Number that tells servers apart which share storage nodes; 0." placeholder:"N"`
+	NodeUser         *string `name:"store.node-user" help:"User that the storage nodes know this server by; the password is in --store.node-password-file or MINDSCOPE_STORE_NODE_PASSWORD." placeholder:"NAME"`
+	NodePasswordFile *string `name:"store.node-password-file" help:"File with the password for the storage nodes; without a user it is a bearer token." placeholder:"FILE"`
 	WALSync          *string `name:"wal.sync" help:"When telemetry is acknowledged: always (on disk) or interval (forced to disk once a second); always." placeholder:"WHEN"`
 	MetricsRetention *string `name:"metrics.retention" help:"How long metrics are kept; 30d." placeholder:"30d"`
 	MetricsMaxMiB    *string `name:"metrics.max-mib" help:"Disk that metrics may take in MiB; 0, no bound." placeholder:"N"`
@@ -72,6 +74,7 @@ func (c *serveCmd) flags() map[string]string {
 		"data": c.Data, "retention": c.Retention, "payload_retention": c.PayloadRetention,
 		"store.max_disk_mib": c.StoreMaxDiskMiB, "store.min_free_mib": c.StoreMinFreeMiB,
 		"store.nodes": c.StoreNodes, "store.payload_nodes": c.PayloadNodes, "store.node_account": c.NodeAccount,
+		"store.node_user": c.NodeUser, "store.node_password_file": c.NodePasswordFile,
 		"wal.sync":          c.WALSync,
 		"metrics.retention": c.MetricsRetention, "metrics.max_mib": c.MetricsMaxMiB, "metrics.prometheus_file": c.PrometheusFile,
 		"metrics.query_url": c.MetricsQueryURL,

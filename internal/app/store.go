@@ -20,8 +20,9 @@ func (a *App) openStore(observer store.Observer) (store.Events, error) {
 		Retention: a.cfg.Retention, PayloadRetention: a.cfg.PayloadRetention,
 		MaxDiskBytes: int64(a.cfg.Store.MaxDiskMiB) << 20, MinFreeBytes: int64(a.cfg.Store.MinFreeMiB) << 20,
 		Nodes: a.cfg.Store.Nodes, PayloadNodes: a.cfg.Store.PayloadNodes, NodeAccount: uint32(a.cfg.Store.NodeAccount),
-		Sync:   eventdb.Sync(a.cfg.Store.Sync),
-		Logger: a.log.With("component", "eventdb"), Observer: observer, Redact: a.redactor.Text,
+		NodeAuth: eventdb.NodeAuth{User: a.cfg.Store.NodeUser, Password: a.cfg.Store.NodePassword, PasswordFile: a.cfg.Store.NodePasswordFile},
+		Sync:     eventdb.Sync(a.cfg.Store.Sync),
+		Logger:   a.log.With("component", "eventdb"), Observer: observer, Redact: a.redactor.Text,
 	})
 	if err != nil {
 		return nil, err // not db: a nil *DB in an interface is not nil

@@ -33,6 +33,7 @@ func flags() []string {
 	return []string{
 		"listen", "otlp.grpc", "otlp.http", "otlp.max_message_mib", "data", "memory", "retention", "payload_retention",
 		"store.max_disk_mib", "store.min_free_mib", "store.nodes", "store.payload_nodes", "store.node_account",
+		"store.node_user", "store.node_password_file",
 		"wal.sync",
 		"metrics.enabled", "metrics.retention", "metrics.max_mib", "metrics.prometheus_file", "metrics.query_url", "rules.enabled",
 		"alertmanager.enabled", "alertmanager.file", "alertmanager.cluster_listen", "alertmanager.cluster_tls", "alertmanager.peers", "web.external_url", "prices", "capture", "redact.groups",
@@ -59,6 +60,9 @@ func docs() map[string]string {
 		"store.nodes":                 "storage nodes, host:port each, `https://` in front of those with TLS, that hold the rows in place of the folder ([storage-nodes.md](storage-nodes.md))",
 		"store.payload_nodes":         "storage nodes that hold the contents; empty is those of `store.nodes`",
 		"store.node_account":          "number that tells servers apart which share storage nodes",
+		"store.node_user":             "user that the storage nodes know this server by (HTTP basic authentication); without one the password is sent as a bearer token",
+		"store.node_password":         "password or token for the storage nodes: a variable or the file, no flag, since flags are seen by everybody on the machine",
+		"store.node_password_file":    "file with the password or token for the storage nodes, read again when it changes",
 		"wal.sync":                    "when telemetry is acknowledged: `always` when it is on disk; `interval` when the operating system has it, which writes it once a second: up to a second is lost when the machine stops, nothing when only the server does",
 		"prices":                      "YAML file with prices of your own, which go before the built-in ones",
 		"redact.mode":                 "what becomes of a secret: mask, drop or hmac",

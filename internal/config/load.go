@@ -40,11 +40,20 @@ type Problem struct {
 }
 
 func (p Problem) String() string {
-	s := fmt.Sprintf("%s = %q: %s", p.Key, p.Value, p.Rule)
+	value := p.Value
+	if isSecret(p.Key) {
+		value = hidden(value)
+	}
+	s := fmt.Sprintf("%s = %q: %s", p.Key, value, p.Rule)
 	if p.Where != "" {
 		s += " (" + p.Where + ")"
 	}
 	return s
+}
+
+// isSecret tells whether a key's value must not be printed, one that is misspelled included.
+func isSecret(key string) bool {
+	return key == "redact.key" || strings.Contains(key, "passw") && !strings.HasSuffix(key, "_file")
 }
 
 // Problems is all that is wrong, in one error.

@@ -17,6 +17,9 @@ type Store struct {
 	// payloads, the same ones when empty. NodeAccount tells servers apart that share nodes.
 	Nodes, PayloadNodes []string
 	NodeAccount         int
+	// NodeUser and one of NodePassword and NodePasswordFile are what the nodes know this server by, in HTTP basic
+	// authentication; without a user the password is a bearer token. Without a password they know it by nothing.
+	NodeUser, NodePassword, NodePasswordFile string
 	// Sync says when telemetry is acknowledged: "always" when the disk has it, "interval" when the operating system has
 	// it, which forces it to disk once a second.
 	Sync string
@@ -54,6 +57,38 @@ func storeSettings() []setting {
 			text: func(c *Config) string { return strconv.Itoa(c.Store.NodeAccount) },
 		},
 		{
+			key: "store.node_user",
+			set: func(c *Config, s string) error { c.Store.NodeUser = s; return nil },
+			check: func(c *Config) string {
+				switch s := c.Store; {
+				case s.NodeUser == "":
+					return ""
+				case strings.Contains(s.NodeUser, ":"):
+					return "without a colon"
+				default:
+					return rule(s.NodePassword != "" || s.NodePasswordFile != "", "empty without store.node_password or store.node_password_file")
+				}
+			},
+			text: func(c *Config) string { return c.Store.NodeUser },
+		},
+		{
+			key:   "store.node_password",
+			set:   func(c *Config, s string) error { c.Store.NodePassword = s; return nil },
+			check: func(c *Config) string { return withNodes(c, c.Store.NodePassword) },
+			text:  func(c *Config) string { return hidden(c.Store.NodePassword) },
+		},
+		{
+			key: "store.node_password_file",
+			set: func(c *Config, s string) error { c.Store.NodePasswordFile = s; return nil },
+			check: func(c *Config) string {
+				if c.Store.NodePassword != "" && c.Store.NodePasswordFile != "" {
+					return "empty beside store.node_password"
+				}
+				return withNodes(c, c.Store.NodePasswordFile)
+			},
+			text: func(c *Config) string { return c.Store.NodePasswordFile },
+		},
+		{
 			key: "wal.sync",
 			set: func(c *Config, s string) error { c.Store.Sync = s; return nil },
 			check: func(c *Config) string {
@@ -62,6 +97,19 @@ func storeSettings() []setting {
 			text: func(c *Config) string { return c.Store.Sync },
 		},
 	}
+}
+
+// withNodes is the rule of what says nothing without storage nodes.
+func withNodes(c *Config, value string) string {
+	return rule(value == "" || len(c.Store.Nodes) > 0, "empty without store.nodes")
+}
+
+// hidden stands for a secret, whose length is one as well.
+func hidden(secret string) string {
+	if secret == "" {
+		return ""
+	}
+	return "*****"
 }
 
 // maxAccount leaves two of the nodes' own accounts, of 32 bits, for each.

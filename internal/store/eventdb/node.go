@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"github.com/VictoriaMetrics/VictoriaLogs/app/vlstorage/netselect"
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 	"github.com/VictoriaMetrics/VictoriaMetrics/lib/encoding/zstd"
+	"github.com/VictoriaMetrics/VictoriaMetrics/lib/promauth"
 
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
@@ -108,6 +110,9 @@ type node struct {
 	url  string // scheme, host and port
 	sel  *netselect.Storage
 	http *http.Client
+	// auth is who we are, header adds it to a request.
+	auth   NodeAuth
+	header *promauth.Config
 
 	tending sync.Mutex // one at a time
 
@@ -120,6 +125,7 @@ type node struct {
 	bytes   int      // of queue and sent
 	stored  uint64   // bytes on its disk, as it says
 	unfit   error    // why it must not be used
+	said    string   // the last of these that was logged
 
 	resent atomic.Uint64 // rows
 }
@@ -212,6 +218,9 @@ func (nd *node) send(ctx context.Context, b *block) error {
 	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/octet-stream")
 	req.Header.Set("Content-Encoding", "zstd")
+	if err := nd.header.SetHeaders(req, true); err != nil {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
 	resp, err := nd.http.Do(req)
 	if err != nil {
 		if isDial(err) {
@@ -224,9 +233,12 @@ func (nd *node) send(ctx context.Context, b *block) error {
 	if err != nil {
 		return err
 	}
+	denied := nd.auth.denied(nd.addr, resp.StatusCode)
 	switch {
 	case resp.StatusCode/100 == 2:
 		return nil
+	case denied != nil:
+		return fmt.Errorf("%w: %w", errRefused, denied)
 	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable:
 		return fmt.Errorf("%w: status %d: %s", errRefused, resp.StatusCode, text)
 	default:
@@ -242,6 +254,7 @@ func (nd *node) tend(n *nodes) {
 	defer cancel()
 	at := time.Now()
 	days, err := nd.probe(ctx, n.needs)
+	nd.say(n.log)
 	if err != nil {
 		nd.mu.Lock()
 		nd.up, nd.suspect = false, true
@@ -300,15 +313,38 @@ func (nd *node) letGo(before time.Time) {
 	nd.sent = slices.Delete(nd.sent, 0, n)
 }
 
+// say logs, once, why a node that is there is not used.
+func (nd *node) say(log *slog.Logger) {
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	text := ""
+	if nd.unfit != nil {
+		text = nd.unfit.Error()
+	}
+	if text != "" && text != nd.said {
+		log.Error("a storage node is not used: rows wait or go to others, answers are partial", "error", nd.unfit, "hint", signal.HintOf(nd.unfit))
+	}
+	nd.said = text
+}
+
+// ask asks the node who it is and which days it has.
+func (nd *node) ask(ctx context.Context) (text, list []byte, err error) {
+	if text, err = nd.get(ctx, "/metrics"); err == nil {
+		list, err = nd.get(ctx, "/internal/partition/list")
+	}
+	if errors.Is(err, errDenied) {
+		nd.mu.Lock()
+		nd.unfit = err
+		nd.mu.Unlock()
+	}
+	return text, list, err
+}
+
 // probe asks the node who it is. When it is another process than before, what was sent is looked for again.
 func (nd *node) probe(ctx context.Context, needs nodeNeeds) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	text, err := nd.get(ctx, "/metrics")
-	if err != nil {
-		return nil, err
-	}
-	list, err := nd.get(ctx, "/internal/partition/list")
+	text, list, err := nd.ask(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -354,11 +390,17 @@ func (nd *node) get(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := nd.header.SetHeaders(req, true); err != nil {
+		return nil, err
+	}
 	resp, err := nd.http.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
+	if err := nd.auth.denied(nd.addr, resp.StatusCode); err != nil {
+		return nil, err
+	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("storage node %s: %s: status %d", nd.addr, path, resp.StatusCode)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -48,6 +49,7 @@ type nodes struct {
 	account uint32
 	settle  time.Duration
 	needs   nodeNeeds
+	log     *slog.Logger
 
 	mu   sync.Mutex
 	days map[string]struct{} // there are data of
@@ -58,26 +60,41 @@ type nodes struct {
 
 var _ engine = (*nodes)(nil)
 
-// openNodes speaks to the nodes at addrs, host:port each, with https:// in front of those that want TLS. account tells apart what shares them.
-//
-// A node that can't be reached is waited for; one that would drop rows is an error.
-func openNodes(addrs []string, account uint32, needs nodeNeeds, settle time.Duration) (*nodes, error) {
-	n := &nodes{account: account, needs: needs, settle: cmp.Or(settle, defaultSettle), days: map[string]struct{}{}, stop: make(chan struct{})}
-	auth, err := (&promauth.Options{}).NewConfig()
-	if err != nil {
-		return nil, fmt.Errorf("prepare requests to storage nodes: %w", err)
+// nodesConfig is what openNodes needs.
+type nodesConfig struct {
+	addrs   []string // host:port each, with https:// in front of those that want TLS
+	account uint32   // tells apart what shares the nodes
+	needs   nodeNeeds
+	settle  time.Duration
+	auth    NodeAuth
+	log     *slog.Logger
+}
+
+// openNodes speaks to nodes. One that can't be reached is waited for; one that would drop rows, or that does not let us in,
+// is an error.
+func openNodes(cfg nodesConfig) (*nodes, error) {
+	n := &nodes{
+		account: cfg.account, needs: cfg.needs, settle: cmp.Or(cfg.settle, defaultSettle), log: slog.New(slog.DiscardHandler),
+		days: map[string]struct{}{}, stop: make(chan struct{}),
 	}
-	auths, secure, hosts := make([]*promauth.Config, len(addrs)), make([]bool, len(addrs)), make([]string, len(addrs))
-	for i, addr := range addrs {
-		auths[i] = auth
+	header, err := cfg.auth.config()
+	if err != nil {
+		return nil, err
+	}
+	auths, secure, hosts := make([]*promauth.Config, len(cfg.addrs)), make([]bool, len(cfg.addrs)), make([]string, len(cfg.addrs))
+	for i, addr := range cfg.addrs {
+		auths[i] = header
 		hosts[i], secure[i] = strings.CutPrefix(addr, schemeTLS)
-		n.all = append(n.all, newNode(hosts[i], secure[i], netselect.NewStorage(hosts[i:i+1], auths[i:i+1], secure[i:i+1], false)))
+		nd := newNode(hosts[i], secure[i], netselect.NewStorage(hosts[i:i+1], auths[i:i+1], secure[i:i+1], false))
+		nd.auth, nd.header = cfg.auth, header
+		n.all = append(n.all, nd)
 	}
 	n.sel = netselect.NewStorage(hosts, auths, secure, false)
 	n.each(func(nd *node) { nd.tend(n) })
 	if err := n.unfit(); err != nil {
 		return nil, err
 	}
+	n.log = cfg.log // what was wrong before is the error
 	for _, nd := range n.all {
 		n.work.Go(func() { nd.run(n) })
 	}

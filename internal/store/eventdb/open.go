@@ -72,6 +72,8 @@ type Config struct {
 	Nodes, PayloadNodes []string
 	// NodeAccount tells stores apart that share nodes: 0.
 	NodeAccount uint32
+	// NodeAuth is what the nodes know this store by: nothing.
+	NodeAuth NodeAuth
 	// NodeSettle is how long after its acknowledgement a node has a row on its disk for certain: 20 seconds.
 	NodeSettle time.Duration
 	// Clock returns the present: time.Now.
@@ -286,16 +288,20 @@ func (db *DB) openEngines() error {
 		db.payloads = db.openEngine(dirPayloads, db.cfg.PayloadRetention)
 		return nil
 	}
-	events, err := openNodes(db.cfg.Nodes, 2*db.cfg.NodeAccount, nodeNeeds{db.cfg.Retention + day, db.cfg.FutureRetention}, db.cfg.NodeSettle)
+	cfg := nodesConfig{
+		addrs: db.cfg.Nodes, account: 2 * db.cfg.NodeAccount, needs: nodeNeeds{db.cfg.Retention + day, db.cfg.FutureRetention},
+		settle: db.cfg.NodeSettle, auth: db.cfg.NodeAuth, log: db.cfg.Logger,
+	}
+	events, err := openNodes(cfg)
 	if err != nil {
 		return err
 	}
-	addrs := db.cfg.PayloadNodes
-	if len(addrs) == 0 {
-		addrs = db.cfg.Nodes
+	if len(db.cfg.PayloadNodes) > 0 {
+		cfg.addrs = db.cfg.PayloadNodes
 	}
-	needs := nodeNeeds{db.cfg.PayloadRetention + day, db.cfg.FutureRetention}
-	payloads, err := openNodes(addrs, 2*db.cfg.NodeAccount+1, needs, db.cfg.NodeSettle)
+	cfg.account++
+	cfg.needs.retention = db.cfg.PayloadRetention + day
+	payloads, err := openNodes(cfg)
 	if err != nil {
 		events.MustClose()
 		return err
