@@ -5,16 +5,18 @@
 #   scripts/services.sh start  DIR [rabbitmq] [postgres]   start them (both, when none is named) with their data below DIR
 #   scripts/services.sh stop   DIR [rabbitmq] [postgres]   stop what was started there, and nothing else
 #   scripts/services.sh kill   DIR [rabbitmq] [postgres]   end it at once, as a crash does
+#   scripts/services.sh remove DIR                         end what runs there and remove DIR with all data
 #   scripts/services.sh status DIR [rabbitmq] [postgres]   say where they listen; exit code 1 when one does not run
 #
-# start and status print shell variables: RABBITMQ_URL=amqp://… and POSTGRES_URL=postgres://…; with FORMAT=json an object.
+# start and status print shell variables: RABBITMQ_URL=amqp://… and POSTGRES_URL=postgres://…; with FORMAT=json an object,
+# with FORMAT=url the URLs alone, a line each. DIR is made where it is missing, so that PostgreSQL's user can enter it.
 # Ports are free ones, kept for the next start in the same DIR; RABBITMQ_PORT and POSTGRES_PORT choose them. With OWNER=PID
 # everything in DIR is ended when that process ends, however it does. Exit code 3: a service is not installed.
 set -euo pipefail
 
 die() { echo "services.sh: $*" >&2; exit "${code:-2}"; }
 
-usage() { sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
@@ -253,6 +255,8 @@ show() {
     if ! alive "$dir/$service/pid"; then
       echo "services.sh: $service does not run in $dir" >&2
       code=1
+    elif [ "${FORMAT:-}" = url ]; then
+      "${service}_url" "$dir"
     elif [ "${FORMAT:-}" = json ]; then
       printf '%s"%s":"%s"' "$sep" "$service" "$("${service}_url" "$dir")"
       sep=","
@@ -274,7 +278,7 @@ if [ "$command" = owned ]; then
 fi
 if [ "$command" != install ]; then
   [ $# -ge 1 ] || usage
-  mkdir -p "$1"
+  mkdir -p -m 755 "$1"
   dir=$(cd "$1" && pwd)
   shift
 fi
@@ -300,6 +304,10 @@ case $command in
     ;;
   stop) for service in "$@"; do "${service}_end" "$dir" TERM; done ;;
   kill) for service in "$@"; do "${service}_end" "$dir" KILL; done ;;
+  remove)
+    for service in rabbitmq postgres; do "${service}_end" "$dir" KILL; done
+    rm -rf "$dir"
+    ;;
   status) show "$dir" "$@" ;;
   *) usage ;;
 esac
