@@ -2,18 +2,20 @@
 
     import mindscope_agent as mindscope
 
-    mindscope.setup("newsroom")                      # OTLP over HTTP to 127.0.0.1:4318, or what OTEL_* variables say
+    mindscope.setup("orchestrator", team="newsroom")  # to http://127.0.0.1:4318, or where OTEL_* variables say
     with mindscope.task("task-456", type="article"):
         with mindscope.agent("writer"):
             with mindscope.llm("openai", "gpt-4o") as call:
                 answer = client.chat.completions.create(...)
                 call.usage(input=answer.usage.prompt_tokens, output=answer.usage.completion_tokens)
 
-Each of task, agent, llm, tool, record, save_artifact, load_artifact, send and process is a context manager (`with`,
-`async with`) and a decorator, of functions and of coroutines. What is inside belongs to it, also across threads started with wrap().
+Each of task, agent, llm, tool, record, save_artifact, load_artifact, send and process is used by `with`, by `async with` and
+as a decorator of functions and coroutines. What runs inside belongs to it: nest them as the work is nested, in the same
+thread or coroutine, or in threads whose function went through wrap(). `with` gives the Span, whose methods say more of the work.
 
 Telemetry never breaks the work: nothing here raises because of it or waits for the network. A background thread sends; what
-its bounded queue can't hold, and what the server refuses, is dropped and counted (stats()). Without setup() all of it does nothing.
+its bounded queue can't hold, and what the server refuses, is dropped and counted (stats()). The logger "mindscope" warns of
+both, and of a server that can't be reached, and says what helps. Without setup() all of it does nothing.
 
 Prompts, answers, tool arguments and results are kept only when OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is true.
 """
@@ -54,6 +56,7 @@ MAX_TEXT = 1 << 20  # characters that are kept of one attribute
 _INTERNAL, _CLIENT, _PRODUCER, _CONSUMER = 1, 3, 4, 5
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ids = random.SystemRandom()
+_log = logging.getLogger("mindscope")
 
 
 # ---- what a context knows of its work ----
@@ -114,7 +117,8 @@ def ids() -> Tuple[str, str]:
 
 
 def wrap(function: _F) -> _F:
-    """Returns function bound to the task at hand, for threads and executors, which don't inherit it."""
+    """Returns function bound to the work at hand, for threads and executors, which don't inherit it:
+    `pool.submit(wrap(write), chapter)`. Coroutines inherit it by themselves."""
     context = contextvars.copy_context()
 
     @functools.wraps(function)
@@ -131,8 +135,9 @@ _MAX_BAGGAGE = 2048  # bytes of our values; W3C gives 8192 to everybody together
 
 
 def inject(headers: MutableMapping[str, str], baggage: bool = True) -> MutableMapping[str, str]:
-    """Writes traceparent, tracestate and baggage of the work at hand, for messages and requests inside the team. For what
-    leaves the team, such as a provider of models, say baggage=False: it names the task and the user."""
+    """Writes traceparent, tracestate and baggage of the work at hand into headers, and returns them. It is for messages and
+    requests inside the team. For what leaves it, such as a provider of models, say baggage=False: baggage names the task and
+    the user."""
     c = _current.get()
     if c.trace_id:
         headers["traceparent"] = "00-%s-%s-01" % (c.trace_id, c.span_id)
@@ -202,7 +207,8 @@ class _Open:
 
 
 class extracted:
-    """`with extracted(headers):` goes on with the task and trace of a message's headers instead of one's own."""
+    """`with extracted(headers):` goes on with the task and trace of a request's headers instead of one's own. For messages of
+    the bus there is process(), which makes a span as well."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
@@ -237,7 +243,7 @@ def _quiet(method: _F) -> _F:
 
 
 class Span:
-    """A piece of work. Its methods may be called from any thread until it ends, and never fail."""
+    """A piece of work, as `with` gives it. Its methods may be called from any thread until it ends, and never fail."""
 
     def __init__(self, name: str, kind: int, attributes: Mapping[str, Any], parent: _Context, agent: str = "",
                  work: Optional[Mapping[str, str]] = None, links: Iterable[Tuple[str, str]] = ()) -> None:
@@ -260,12 +266,11 @@ class Span:
         if self.context.agent:
             self.attributes["gen_ai.agent.name"] = self.context.agent
         self.attributes.update({k: v for k, v in attributes.items() if v not in (None, "")})
-        self._first = False
-        self.headers: Dict[str, str] = {}  # of a message that is sent
-        self.envelope: Dict[str, Any] = {}
+        self.headers: Dict[str, str] = {}  # of a message that is sent: the transport's
+        self.envelope: Dict[str, Any] = {}  # and its CloudEvents event
 
     def set(self, name: str, value: Any) -> None:
-        """Sets an attribute of one's own."""
+        """Sets an attribute of one's own: text, a number, a bool, or lists and dicts of them."""
         self.attributes[name] = value
 
     @_quiet
@@ -281,7 +286,7 @@ class Span:
 
     @_quiet
     def fail(self, error: Union[BaseException, str]) -> None:
-        """Ends the work as failed without an exception passing through."""
+        """Marks the work as failed without an exception passing through: for errors that are answered, not raised."""
         text = str(error) or type(error).__name__
         self.status, self.message = 2, text
         self.set("error.type", _class_of(error))
@@ -294,8 +299,9 @@ class Span:
 
     @_quiet
     def usage(self, input: int, output: int, cache_read: int = 0, cache_write: int = 0, reasoning: int = 0, cache_write_1h: int = 0) -> None:
-        """The tokens that the provider reported: input with cached ones, output with reasoning, cache_write with what stays for
-        an hour. Unknown is not zero: don't call it when nothing was reported."""
+        """The tokens that the provider reported. input has the cached ones in it, output the reasoning, cache_write what stays
+        for an hour; Anthropic reports input without the cache: add it. Unknown is not zero: don't call it when nothing was
+        reported."""
         for name, n in (("input_tokens", input), ("output_tokens", output)):
             self.set("gen_ai.usage." + name, int(n))
         for name, n in (("cache_read.input_tokens", cache_read), ("cache_write.input_tokens", cache_write),
@@ -305,22 +311,21 @@ class Span:
 
     @_quiet
     def response(self, model: str = "", id: str = "", finish_reasons: Iterable[str] = ()) -> None:
-        """Which model answered, and why it stopped."""
+        """Which model answered, the provider's id of the answer, and why it ended (`stop`, `length`, `tool_calls`, …)."""
         for name, value in (("model", model), ("id", id), ("finish_reasons", [str(r) for r in finish_reasons])):
             if value:
                 self.set("gen_ai.response." + name, value)
 
     @_quiet
     def cost(self, dollars: float) -> None:
-        """What the provider itself says the call cost."""
+        """What the provider itself says the call cost. Without it the server knows the price of most models."""
         self.set("gen_ai.usage.cost.amount", float(dollars))
         self.set("gen_ai.usage.cost.currency", "USD")
 
     @_quiet
     def chunk(self) -> None:
         """Call it for each chunk of a stream; the first gives the time to first chunk."""
-        if not self._first:
-            self._first = True
+        if "gen_ai.response.time_to_first_chunk" not in self.attributes:
             self.set("gen_ai.request.stream", True)
             self.set("gen_ai.response.time_to_first_chunk", (time.monotonic_ns() - self._mono) / 1e9)
 
@@ -369,16 +374,16 @@ def _class_of(error: Union[BaseException, str]) -> str:
 
 
 class _Work:
-    """A context manager and decorator of one kind of span."""
+    """A context manager and decorator of one kind of span. begin makes the span; as a decorator it is called with the
+    arguments of the decorated function."""
 
     def __init__(self, begin: Callable[..., Span], outcome: bool = False) -> None:
         self._begin, self._outcome = begin, outcome
         self._open = _Open()
-        self._arguments: Tuple[Tuple[Any, ...], Dict[str, Any]] = ((), {})
 
     def __enter__(self) -> Span:
         try:
-            span = self._begin(*self._arguments[0], **self._arguments[1])
+            span = self._begin()
         except Exception:
             _client.broken()
             span = Span("work that could not be described", _INTERNAL, {}, _current.get())
@@ -390,14 +395,14 @@ class _Work:
         context = self._open.leave()
         span = context.span if context else None
         if span is None:
-            _client.broken()  # it was never entered
+            _client.broken("a `with` was left that was not entered")
             return
         try:
             if error is not None and span.status != 2:
                 span.fail(error)
             if self._outcome:
-                failed = span.attributes.get("error.type") == "cancelled"
-                span.set("ai_team.task.status", "completed" if span.status != 2 else "cancelled" if failed else "failed")
+                failure = "cancelled" if span.attributes.get("error.type") == "cancelled" else "failed"
+                span.set("ai_team.task.status", failure if span.status == 2 else "completed")
             span._end()
             _client.ended(span)
         except Exception:
@@ -409,25 +414,26 @@ class _Work:
     async def __aexit__(self, kind: Any, error: Optional[BaseException], stack: Any) -> None:
         self.__exit__(kind, error, stack)
 
-    def _again(self, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> "_Work":
-        work = _Work(self._begin, self._outcome)
-        if getattr(self._begin, "_wants_arguments", False):
-            work._arguments = (args, kwargs)
-        return work
-
     def __call__(self, function: _F) -> _F:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError("%s is a generator, which works in pieces between which others work: use `with` inside of it "
+                            "instead of the decorator" % getattr(function, "__qualname__", function))
+
+        def once(args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> "_Work":
+            return _Work(functools.partial(self._begin, *args, **kwargs), self._outcome)
+
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
             async def run_async(*args: Any, **kwargs: Any) -> Any:
-                with self._again(args, kwargs):
+                with once(args, kwargs):
                     return await function(*args, **kwargs)
 
             return run_async  # type: ignore[return-value]
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            with self._again(args, kwargs):
+            with once(args, kwargs):
                 return function(*args, **kwargs)
 
         return run  # type: ignore[return-value]
@@ -437,7 +443,8 @@ class _Work:
 
 
 def task(id: Union[str, Callable[..., str]], type: str = "", team: str = "", user: str = "", conversation: str = "") -> _Work:
-    """A piece of work given to the team. As a decorator, id may be a function of the decorated one's arguments:
+    """A piece of work given to the team. id is of any shape; a second attempt has the same id. type is one of few words, by which
+    durations are compared. As a decorator, id may be a function of the decorated one's arguments:
     `@task(lambda self, order: order["id"], type="article")`."""
 
     def begin(*args: Any, **kwargs: Any) -> Span:
@@ -448,21 +455,22 @@ def task(id: Union[str, Callable[..., str]], type: str = "", team: str = "", use
         return Span("execute_task", _INTERNAL, {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": type}, parent,
                     work={k: v for k, v in work.items() if v})
 
-    begin._wants_arguments = callable(id)  # type: ignore[attr-defined]
     return _Work(begin, outcome=True)
 
 
 def _span(name: str, kind: int, attributes: Mapping[str, Any], agent: str = "") -> _Work:
-    return _Work(lambda: Span(name, kind, attributes, _current.get(), agent))
+    return _Work(lambda *_, **__: Span(name, kind, attributes, _current.get(), agent))
 
 
 def agent(name: str) -> _Work:
-    """The work of one agent."""
+    """The work of one agent; what is inside, calls of models above all, is counted as this agent's."""
     return _span("invoke_agent %s" % name, _INTERNAL, {"gen_ai.operation.name": "invoke_agent"}, str(name))
 
 
 def llm(provider: str, model: str, operation: str = "chat") -> _Work:
-    """A call of a model. provider is one of OpenTelemetry's names: openai, anthropic, gcp.gemini, aws.bedrock, …"""
+    """A call of a model, with all that the client sends again: say usage() and response() of it. provider is one of
+    OpenTelemetry's names: openai, anthropic, gcp.gemini, gcp.vertex_ai, aws.bedrock, azure.ai.openai, mistral_ai, …; operation is
+    chat, generate_content, text_completion or embeddings."""
     return _span("%s %s" % (operation, model), _CLIENT, {"gen_ai.operation.name": operation, "gen_ai.provider.name": provider,
                                                          "gen_ai.request.model": model})
 
@@ -474,8 +482,8 @@ def tool(name: str, call_id: str = "") -> _Work:
 
 
 def record(table: str, id: Any = "", operation: str = "INSERT", system: str = "other_sql", query: str = "") -> _Work:
-    """A statement on a database. Put ids() into the columns task_id and trace_id of what is inserted. query has placeholders
-    for values."""
+    """A statement on a database. Put ids() into the columns task_id and trace_id of what is inserted. id is the row's key, if it is
+    known before; system is postgresql, mysql, sqlite, mongodb, …; query has placeholders for values, never the values."""
     summary = "%s %s" % (operation, table)
     attributes = {"db.system.name": system, "db.operation.name": operation, "db.collection.name": table,
                   "db.query.summary": summary, "db.query.text": query}
@@ -485,7 +493,7 @@ def record(table: str, id: Any = "", operation: str = "INSERT", system: str = "o
 
 
 def _artifact(verb: str, key: str, content: Union[bytes, str, None], media_type: str, uri: str, id: str) -> _Work:
-    def begin() -> Span:
+    def begin(*_: Any, **__: Any) -> Span:
         base = str(key).rsplit("/", 1)[-1]
         attributes: Dict[str, Any] = {"ai_team.artifact.id": id or base.rsplit(".", 1)[0] or base, "ai_team.artifact.key": key,
                                       "ai_team.artifact.media_type": media_type, "ai_team.artifact.uri": uri}
@@ -499,7 +507,8 @@ def _artifact(verb: str, key: str, content: Union[bytes, str, None], media_type:
 
 
 def save_artifact(key: str, content: Union[bytes, str], media_type: str = "", uri: str = "", id: str = "") -> _Work:
-    """Storing an object. Store the span's metadata() beside it."""
+    """Storing an object: key is its name in the bucket or folder, content gives digest and size. Store the span's metadata()
+    beside it."""
     return _artifact("save_artifact", key, content, media_type, uri, id)
 
 
@@ -510,9 +519,14 @@ def load_artifact(key: str, content: Union[bytes, str, None] = None, media_type:
 
 def send(to: str, payload: Any = None, type: str = "COMMAND", correlation_id: str = "", message_id: str = "",
          destination: str = "", system: str = "rabbitmq") -> _Work:
-    """Sending a message to an agent. The span has its `envelope`, a CloudEvents event, and the transport's `headers`."""
+    """Sending a message to an agent. type is COMMAND, RESULT, ERROR, EVENT or CONTROL; correlation_id is the id of the command that
+    a result answers. The span has what is to be sent, `envelope`, a CloudEvents event, and `headers`, the transport's:
 
-    def begin() -> Span:
+        with send("writer", {"topic": "bees"}) as message:
+            channel.basic_publish(exchange, key, json.dumps(message.envelope), BasicProperties(headers=message.headers))
+    """
+
+    def begin(*_: Any, **__: Any) -> Span:
         name = message_id or str(uuid.uuid4())
         c = _current.get()
         where = destination or "cmd.%s" % to
@@ -533,9 +547,10 @@ def send(to: str, payload: Any = None, type: str = "COMMAND", correlation_id: st
 
 def process(headers: Mapping[str, str], envelope: Mapping[str, Any], correlation_id: str = "", destination: str = "",
             system: str = "rabbitmq") -> _Work:
-    """Working on a message that came: a child of its sending. The headers win; the envelope's traceparent stands in for them."""
+    """Working on a message that came, in the task and trace of its sender. headers are the transport's, envelope is the decoded
+    body. The headers win; the envelope's traceparent stands in where they are missing."""
 
-    def begin() -> Span:
+    def begin(*_: Any, **__: Any) -> Span:
         parent = _extract(headers)
         created = _parent_of(str(envelope.get("traceparent", "")))
         if not parent.trace_id:
@@ -569,8 +584,8 @@ def _message(type: str, id: str, correlation_id: str, source: str, to: str, wher
 
 
 class ContextFilter(logging.Filter):
-    """Puts task_id, trace_id, span_id and agent on each record, for the format of one's own log:
-    `%(asctime)s %(task_id)s %(trace_id)s %(message)s`."""
+    """Puts task_id, trace_id, span_id and agent on each record, for the format of one's own log. Add it to the handler, not to a
+    logger: `handler.addFilter(ContextFilter())`, with the format `%(asctime)s %(task_id)s %(trace_id)s %(message)s`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         c = _current.get()
@@ -583,6 +598,8 @@ class LogHandler(logging.Handler):
     """Sends log records with the ids of their task: `logging.getLogger().addHandler(LogHandler())`."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name == _log.name:
+            return  # of a server that can't be reached the server is not told
         try:
             attributes: Dict[str, Any] = {"logger.name": record.name}
             if record.exc_info and record.exc_info[0]:
@@ -616,6 +633,7 @@ class _Client:
         self.on = False
         self.service = "agent"
         self.stats = Stats()
+        self._warned: Dict[str, float] = {}  # when, by what
         self._lock = threading.Condition(threading.RLock())
 
     def setup(self, service: str, endpoint: str, team: str, max_queue: int, interval: float, heartbeat: float, timeout: float) -> None:
@@ -628,6 +646,10 @@ class _Client:
         base = (endpoint or env("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://127.0.0.1:4318").rstrip("/")
         self.urls = {"traces": env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or base + "/v1/traces",
                      "logs": env("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT") or base + "/v1/logs"}
+        self._warned = {}
+        for url in self.urls.values():
+            if not url.startswith(("http://", "https://")):
+                self.warn("setup", "the endpoint %s has no scheme, so that nothing can be sent: write http://%s", url, url.partition("/v1/")[0])
         self.headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         local = urllib.parse.urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1")  # is not behind a proxy
         self.opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
@@ -647,8 +669,29 @@ class _Client:
             self.thread = threading.Thread(target=self._run, name="mindscope", daemon=True)
             self.thread.start()
 
-    def broken(self) -> None:
+    def broken(self, why: str = "") -> None:
+        """Counts a mistake in what was passed to this file, or in the file itself; called where an exception is caught."""
         self.count(errors=1)
+        if why:
+            self.warn("mistake", "%s; it is left out, the work goes on", why)
+        else:
+            self.warn("mistake", "what was passed could not be reported and is left out; the work goes on", exc_info=True)
+
+    def warn(self, what: str, text: str, *args: Any, exc_info: bool = False) -> None:
+        """Says what goes wrong, at most once a minute of each kind."""
+        now = time.monotonic()
+        if now - self._warned.get(what, -60.0) < 60:
+            return
+        self._warned[what] = now
+        try:
+            _log.warning("mindscope: " + text, *args, exc_info=exc_info)
+        except Exception:  # a handler of the program's own
+            pass
+
+    def unreachable(self, url: str, why: object) -> None:
+        hint = "port 4317 is for gRPC, OTLP over HTTP has 4318" if ":4317/" in url else (
+            "start `mindscope serve`, or set OTEL_EXPORTER_OTLP_ENDPOINT or setup(endpoint=…) to where it runs")
+        self.warn("unreachable", "%s does not answer (%s): %s. It is tried again; what does not fit into the queue is lost", url, why, hint)
 
     def count(self, **more: int) -> None:
         with self._lock:
@@ -658,18 +701,22 @@ class _Client:
     def put(self, kind: str, item: Dict[str, Any]) -> None:
         with self._lock:
             self.stats.made += 1
-            if not self.on or len(self.queue) >= self.max_queue:
+            full = self.on and len(self.queue) >= self.max_queue
+            if full or not self.on:
                 self.stats.dropped += 1
-                return
-            self.queue.append((kind, item))
-            if len(self.queue) == MAX_BATCH:
-                self._lock.notify_all()
+            else:
+                self.queue.append((kind, item))
+                if len(self.queue) == MAX_BATCH:
+                    self._lock.notify_all()
+        if full:
+            self.warn("full", "%d spans and log records wait already, more are lost: the server is too slow or away, or "
+                      "setup(max_queue=…) is too small", self.max_queue)
 
     def started(self, span: Span) -> None:
         if not self.on or not span.name.startswith(("execute_task", "invoke_agent ")):
             return
         try:
-            self._sign("ai_team.span.started", span, {k: v for k, v in span.attributes.items()})
+            self._sign("ai_team.span.started", span, dict(span.attributes))
             with self._lock:
                 if len(self.running) < MAX_RUNNING:
                     self.running[span.context.span_id] = span
@@ -731,12 +778,11 @@ class _Client:
         next_beat = time.monotonic() + self.heartbeat
         while True:
             with self._lock:
-                if not self.queue and not self.stop:
+                if not self.queue:
                     self.busy = False
                     self._lock.notify_all()
-                    self._lock.wait(max(0.0, min(self.interval, next_beat - time.monotonic())))
-                elif len(self.queue) < MAX_BATCH and not self.stop and not self.flushing:
-                    self._lock.wait(max(0.0, min(self.interval, next_beat - time.monotonic())))
+                self._lock.wait_for(lambda: self.stop or len(self.queue) >= MAX_BATCH or (self.flushing and self.queue),
+                                    max(0.0, min(self.interval, next_beat - time.monotonic())))
                 batch = [self.queue.popleft() for _ in range(min(len(self.queue), MAX_BATCH))]
                 self.busy = bool(batch)
                 beating = list(self.running.values()) if time.monotonic() >= next_beat else []
@@ -764,7 +810,8 @@ class _Client:
             body = json.dumps({outer: [{"resource": self.resource, inner: [{"scope": scope, leaf: items}]}]}).encode()
             request = urllib.request.Request(self.urls[kind], gzip.compress(body, 1), self.headers)
         except Exception:
-            self.count(errors=1, refused=len(items))
+            self.broken("%d %s can't be sent to %s" % (len(items), kind, self.urls[kind]))
+            self.count(refused=len(items))
             return
         wait = 0.25
         for _ in range(8):
@@ -780,19 +827,19 @@ class _Client:
                 e.close()
                 if e.code not in (429, 502, 503, 504):
                     self.count(refused=len(items))
+                    self.warn("refused", "%s refuses %s with status %d: %s", self.urls[kind], kind, e.code, _help(e.code))
                     return
                 try:
                     wait = max(wait, float(e.headers.get("Retry-After", "")))
                 except ValueError:
                     pass
-            except Exception:  # refused, reset, timed out: the server may come back
-                pass
+            except Exception as e:  # refused, reset, timed out: the server may come back
+                self.unreachable(self.urls[kind], e)
+            wait = min(wait, 10.0)
+            until = time.monotonic() + wait
             with self._lock:
-                if not self.stop or time.monotonic() + wait < self.deadline:
-                    until = time.monotonic() + min(wait, 10.0)
-                    while time.monotonic() < until and not (self.stop and self.deadline < until):
-                        self._lock.wait(until - time.monotonic())
-            wait = min(wait * 2, 10.0)
+                self._lock.wait_for(lambda: self.deadline < until, wait)
+            wait *= 2
         self.count(dropped=len(items))
 
     def flush(self, seconds: float) -> bool:
@@ -818,6 +865,15 @@ class _Client:
             self.stats.dropped += len(self.queue)
             self.queue.clear()
         return not self.thread.is_alive()
+
+
+def _help(status: int) -> str:
+    """What to do about an answer that is none of a busy server."""
+    if status in (401, 403):
+        return "put the token into OTEL_EXPORTER_OTLP_HEADERS, as authorization=Bearer%20…"
+    if status in (404, 405):
+        return "there is no OTLP receiver at this address; MindScope has it on port 4318"
+    return "the server's log says why"
 
 
 def _rejected(body: bytes, most: int) -> int:
@@ -861,8 +917,15 @@ _client = _Client()
 
 def setup(service: str = "agent", endpoint: str = "", team: str = "", max_queue: int = 8192, interval: float = 1.0,
           heartbeat: float = HEARTBEAT_SECONDS, timeout: float = 10.0) -> None:
-    """Starts sending: OTLP/JSON over HTTP to endpoint, else to what OTEL_EXPORTER_OTLP_ENDPOINT says, else to 127.0.0.1:4318.
-    What waits is bounded by max_queue. At the end of the process what is left is sent, for at most 5 s."""
+    """Starts sending. Call it once, at the start of the process; again, it begins anew.
+
+    service   names the process, for example the agent that runs in it; OTEL_SERVICE_NAME wins
+    endpoint  where OTLP over HTTP goes, else where OTEL_EXPORTER_OTLP_ENDPOINT says, else http://127.0.0.1:4318
+    team      the team's name, by which dashboards and budgets are parted
+    max_queue bounds the spans and log records that wait
+    interval, heartbeat, timeout   seconds between batches, between signs of life of a task, and for one request
+
+    At the end of the process what is left is sent, for at most 5 s."""
     _client.setup(service, endpoint, team, max_queue, interval, heartbeat, timeout)
 
 

@@ -198,6 +198,27 @@ class Work(Case):
         self.assertEqual((found["ai_team.task.id"], found["ai_team.quality_score"]), ("task-7", 7.0))
         self.assertEqual(len([s for s in self.collector.spans if s["name"] == "invoke_agent critic"]), 2)
 
+    def test_every_kind_decorates_functions_with_arguments(self) -> None:
+        self.start()
+        for kind in (mindscope.task("task-1"), mindscope.agent("writer"), mindscope.llm("openai", "gpt-4o"), mindscope.tool("search"),
+                     mindscope.record("steps"), mindscope.save_artifact("a.md", "text"), mindscope.load_artifact("a.md"),
+                     mindscope.send("writer"), mindscope.process({}, {})):
+
+            @kind
+            def double(n: int, times: int = 2) -> int:
+                return n * times
+
+            self.assertEqual((double(2), double(2, times=3)), (4, 6))
+        self.assertTrue(mindscope.flush())
+        self.assertEqual((len(self.collector.spans), mindscope.stats().errors), (18, 0))
+
+    def test_generators_are_not_decorated(self) -> None:
+        def steps() -> Iterator[int]:
+            yield 1
+
+        with self.assertRaisesRegex(TypeError, "steps is a generator.*use `with` inside"):
+            mindscope.agent("writer")(steps)
+
     def test_async_with_and_threads(self) -> None:
         self.start()
 
@@ -447,6 +468,39 @@ class Sending(Case):
         self.assertEqual((found["level"], found["share"], found["word"]), ("3", "nan", "yes"))
         self.assertEqual(found["words"], {"values": [{"key": "yes", "value": {"arrayValue": {"values": [{"intValue": "3"}]}}}]})
         self.assertEqual((found["int"], found["big"], found["nan"], found["bad"]), (str(1 << 62), str(1 << 80), "nan", "?"))
+
+    def warnings(self, what: Callable[[], Any]) -> str:
+        """What is warned of while what runs and until it is sent or lost."""
+        with self.assertLogs("mindscope", "WARNING") as logs:
+            what()
+            with mindscope.tool("search"):
+                pass
+            with mindscope.tool("search"):
+                pass
+            mindscope.flush(0.6)
+        return "\n".join(logs.output)
+
+    def test_what_goes_wrong_says_what_helps(self) -> None:
+        self.collector.answers = [401] * 9
+        said = self.warnings(self.start)
+        self.assertEqual(said.count("status 401"), 1)  # once a minute
+        self.assertIn("OTEL_EXPORTER_OTLP_HEADERS", said)
+        self.collector.answers = [404] * 9
+        self.assertIn("port 4318", self.warnings(self.start))
+        for endpoint, helps in (("127.0.0.1:1", "write http://127.0.0.1:1"), ("http://127.0.0.1:4317", "4317 is for gRPC"),
+                                ("http://127.0.0.1:1", "start `mindscope serve`"), ("http://127.0.0.1:x", "start `mindscope serve`")):
+            self.assertIn(helps, self.warnings(lambda: mindscope.setup("team", endpoint, interval=0.05)), endpoint)
+            mindscope.shutdown(0.1)
+
+    def test_the_server_is_not_told_of_itself(self) -> None:
+        self.start()
+        handler = mindscope.LogHandler()
+        logging.getLogger("mindscope").addHandler(handler)
+        self.addCleanup(logging.getLogger("mindscope").removeHandler, handler)
+        self.collector.answers = [400]
+        self.warnings(lambda: None)
+        self.assertTrue(mindscope.flush())
+        self.assertEqual(self.collector.logs, [])
 
     @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
     def test_a_child_sends_on_its_own(self) -> None:
