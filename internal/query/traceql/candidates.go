@@ -167,14 +167,20 @@ type candidates struct {
 	at   signal.TimeRange
 	size func() int
 	f    func(ids []string, within signal.TimeRange) (more bool, err error)
+	// groups, when not nil, finds the candidates.
+	groups *groupFilter
 
-	ids    []string
-	within signal.TimeRange
-	seen   map[string]bool
+	ids     []string
+	within  signal.TimeRange
+	seen    map[string]bool
+	stopped bool
 }
 
 func (c *candidates) read(ctx context.Context) error {
 	c.seen = map[string]bool{}
+	if c.groups != nil {
+		return c.inGroups(ctx, c.at)
+	}
 	schema := newSchema()
 	var holds []condition
 	for _, e := range c.need {
@@ -193,7 +199,6 @@ func (c *candidates) read(ctx context.Context) error {
 		Scope:  store.Scope{Kind: store.KindSpan, Time: c.at, Filter: p.filter},
 		Fields: unique(fields), Order: store.NewestFirst,
 	}
-	stopped := false
 	err := c.run.each(ctx, q, func(row *store.Row) error {
 		c.run.spans++
 		if len(holds) > 0 {
@@ -202,22 +207,31 @@ func (c *candidates) read(ctx context.Context) error {
 				return nil
 			}
 		}
-		more, err := c.add(row.Text(store.FieldTraceID), row.Time)
+		more, err := c.add(row.Text(store.FieldTraceID), signal.TimeRange{Start: row.Time, End: row.Time + 1})
 		if err == nil && !more {
-			stopped = true
+			c.stopped = true
 			return errStop
 		}
 		return err
 	})
-	if err != nil || stopped || len(c.ids) == 0 {
+	if err != nil || c.stopped {
 		return err
 	}
-	_, err = c.f(c.ids, c.within)
+	return c.flush()
+}
+
+// flush hands on what there is.
+func (c *candidates) flush() error {
+	if len(c.ids) == 0 {
+		return nil
+	}
+	more, err := c.f(c.ids, c.within)
+	c.ids, c.within, c.stopped = nil, signal.TimeRange{}, !more
 	return err
 }
 
-// add notes a candidate, and hands a full batch on.
-func (c *candidates) add(id string, at int64) (more bool, err error) {
+// add notes a candidate with the time of a span of it, and hands a full batch on.
+func (c *candidates) add(id string, at signal.TimeRange) (more bool, err error) {
 	if c.seen[id] || id == "" {
 		return true, nil
 	}
@@ -230,7 +244,7 @@ func (c *candidates) add(id string, at int64) (more bool, err error) {
 	c.seen[id] = true
 	c.run.traces++
 	c.ids = append(c.ids, id)
-	c.within = c.within.Include(at)
+	c.within = c.within.Include(at.Start).Include(at.End - 1)
 	if len(c.ids) < c.size() {
 		return true, nil
 	}

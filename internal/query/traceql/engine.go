@@ -28,6 +28,8 @@ type Options struct {
 type Engine struct {
 	events store.Reader
 	opts   Options
+	// groupFilter finds what the store can compute of groups of spans: groupFilterOf.
+	groupFilter func([]Stage) *groupFilter
 }
 
 // New returns an Engine.
@@ -36,7 +38,7 @@ func New(events store.Reader, opts Options) *Engine {
 	opts.Series = cmp.Or(opts.Series, 1000)
 	opts.Points = cmp.Or(opts.Points, 1_000_000)
 	opts.Timeout = cmp.Or(opts.Timeout, 2*time.Minute)
-	return &Engine{events: events, opts: opts}
+	return &Engine{events: events, opts: opts, groupFilter: groupFilterOf}
 }
 
 // start bounds the time of a question.

@@ -299,7 +299,7 @@ func (m *measuring) fromRows(ctx context.Context, r *run, filters []Expr, ids bo
 func (m *measuring) fromTraces(ctx context.Context, r *run, q *MetricsQuery, acc counter) error {
 	eval := r.schema.pipeline(q.Stages)
 	c := &candidates{
-		run: r, need: best(counted(q.Stages)), at: m.req.Time,
+		run: r, need: best(counted(q.Stages)), at: m.req.Time, groups: m.engine.groupFilter(q.Stages),
 		size: func() int { return batchOfTraces },
 		f: func(ids []string, within signal.TimeRange) (bool, error) {
 			free := r.texts.mark()

@@ -76,7 +76,7 @@ func (e *Engine) Search(ctx context.Context, p signal.Project, req SearchRequest
 	plain := isPlain(req.Query.Stages)
 	batch := max(2*limit, 50)
 	c := &candidates{
-		run: r, need: best(requirements(req.Query.Stages)), at: req.Time,
+		run: r, need: best(requirements(req.Query.Stages)), at: req.Time, groups: e.groupFilter(req.Query.Stages),
 		size: func() int {
 			if plain {
 				return min(limit-len(out.Traces), batchOfTraces)

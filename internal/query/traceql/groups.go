@@ -1,0 +1,359 @@
+package traceql
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mindscope/mindscope/internal/signal"
+	"github.com/mindscope/mindscope/internal/store"
+)
+
+const (
+	// firstGroups is the time that the store is asked to count first: a search that finds enough in it ends soon. It is
+	// parted into groupSteps, so that newer traces are known from older ones.
+	firstGroups = int64(5 * time.Minute)
+	groupSteps  = 64
+)
+
+// groupFilter is what a pipeline that begins with a filter, by() or not, and a comparison of scalars asks of the groups of a
+// trace's spans, when the store can compute them. Traces without such a group do not match; the others are evaluated.
+type groupFilter struct {
+	filter store.Filter
+	by     []storeGroup
+	holds  func(figures) (yes, sure bool)
+	// rising says that more spans in a group can't make it false: groups may be joined.
+	rising bool
+	// ofDurations says that figures of durations are needed.
+	ofDurations bool
+}
+
+// figures are those of a group of spans; durations are in nanoseconds.
+type figures struct{ count, least, most, sum float64 }
+
+func (f figures) with(o figures) figures {
+	return figures{f.count + o.count, min(f.least, o.least), max(f.most, o.most), f.sum + o.sum}
+}
+
+// groupFilterOf returns nil when the store can't compute what is asked of groups.
+func groupFilterOf(stages []Stage) *groupFilter {
+	spansets := 0
+	for _, s := range stages {
+		if _, ok := s.(Spanset); ok {
+			spansets++
+		}
+	}
+	f, ok := stages[0].(*Filter)
+	if !ok || spansets != 1 {
+		return nil
+	}
+	p := all()
+	if e := rewriteAll(f.E); e != nil {
+		if needsTrace(e) {
+			return nil
+		}
+		p = pushDown(e, false)
+	}
+	if !p.exact {
+		return nil
+	}
+	g := &groupFilter{filter: p.filter}
+	grouped := false
+	for _, s := range stages[1:] {
+		switch s := s.(type) {
+		case *Select: // changes nothing
+		case *GroupBy:
+			if grouped || !g.group(s) {
+				return nil
+			}
+			grouped = true
+		case *ScalarFilter:
+			if !g.compare(s) {
+				return nil
+			}
+			return g
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// group takes the attributes of by(); false when the store's texts do not tell its groups.
+func (g *groupFilter) group(by *GroupBy) bool {
+	for _, e := range by.By {
+		f, ok := e.(*Field)
+		if !ok {
+			return false
+		}
+		srcs := sources(f.Attribute)
+		if srcs == nil {
+			return false
+		}
+		for _, s := range srcs {
+			if s.typ != textType && s.typ != anyType || s.field == store.FieldTraceID {
+				return false
+			}
+		}
+		types := make([]Type, len(srcs))
+		for i := range types {
+			types[i] = TypeString
+		}
+		g.by = append(g.by, storeGroup{sources: srcs, types: types})
+	}
+	return true
+}
+
+// compare takes the comparison; false when its scalars are not all known from figures.
+func (g *groupFilter) compare(s *ScalarFilter) bool {
+	l, lOK := g.scalar(s.L)
+	r, rOK := g.scalar(s.R)
+	if !lOK || !rOK {
+		return false
+	}
+	g.rising = isRising(s.Op, s.L, s.R) || isRising(s.Op.flipped(), s.R, s.L)
+	g.holds = func(f figures) (yes, sure bool) {
+		if g.ofDurations && !(math.Abs(f.sum) < 1<<53 && math.Abs(f.least) < 1<<53 && math.Abs(f.most) < 1<<53) {
+			return false, false // not whole numbers any more, or not there
+		}
+		return compare(s.Op, l(f), r(f)), true
+	}
+	return true
+}
+
+func isRising(op Op, l, r Scalar) bool {
+	a, ok := l.(*Aggregate)
+	_, constant := r.(*Literal)
+	return ok && constant && (op == OpGreater || op == OpGreaterEqual) && (a.Func == "count" || a.Func == "max")
+}
+
+func (g *groupFilter) scalar(s Scalar) (func(figures) Value, bool) {
+	switch s := s.(type) {
+	case *Literal:
+		return func(figures) Value { return s.Value }, true
+	case *ScalarOp:
+		l, lOK := g.scalar(s.L)
+		r, rOK := g.scalar(s.R)
+		return func(f figures) Value { return arithmetic(s.Op, l(f), r(f)) }, lOK && rOK
+	case *Aggregate:
+		if s.Func == "count" {
+			return func(f figures) Value { return Int(int64(f.count)) }, true
+		}
+		f, ok := s.E.(*Field)
+		if !ok || f.Attribute.Intrinsic != IntrinsicDuration || f.Attribute.Parent {
+			return nil, false
+		}
+		g.ofDurations = true
+		return durations(s.Func), true
+	default:
+		return nil, false
+	}
+}
+
+func durations(function string) func(figures) Value {
+	of := func(n float64) Value { return Duration(time.Duration(n)) }
+	switch function {
+	case "min":
+		return func(f figures) Value { return of(f.least) }
+	case "max":
+		return func(f figures) Value { return of(f.most) }
+	case "sum":
+		return func(f figures) Value { return of(f.sum) }
+	default:
+		return func(f figures) Value { return arithmetic(OpDiv, of(f.sum), Int(int64(f.count))) }
+	}
+}
+
+// ask is the question for the groups of all traces in a time.
+func (g *groupFilter) ask(at signal.TimeRange) store.Aggregate {
+	q := store.Aggregate{
+		Scope: store.Scope{Kind: store.KindSpan, Time: at, Filter: g.filter}, By: []string{store.FieldTraceID},
+		Step: time.Duration(max(int64(time.Second), (at.End-at.Start)/groupSteps)), Columns: []store.Column{{Func: store.CountRows}},
+		Limit: maxGroups,
+	}
+	for _, by := range g.by {
+		for _, s := range by.sources {
+			q.By = append(q.By, s.field)
+		}
+	}
+	if g.ofDurations {
+		for _, f := range []store.Func{store.Min, store.Max, store.Sum} {
+			q.Columns = append(q.Columns, store.Column{Func: f, Field: store.FieldDuration})
+		}
+	}
+	return q
+}
+
+// traceGroup is one group of a trace's spans, in one step of time.
+type traceGroup struct {
+	trace, key string
+	start      int64
+	figures    figures
+	// known says that the spans are in one group, and that spans of the same key are in it: the text is no other type's.
+	known bool
+	// none says that the spans have none of the attributes: they are in no group.
+	none bool
+}
+
+func (g *groupFilter) read(group *store.Group) traceGroup {
+	out := traceGroup{trace: group.Key[0], start: group.Start, known: true, none: len(g.by) > 0, figures: figures{count: group.Values[0]}}
+	if g.ofDurations {
+		out.figures.least, out.figures.most, out.figures.sum = group.Values[1], group.Values[2], group.Values[3]
+	}
+	texts := group.Key[1:]
+	for i := range g.by {
+		n := len(g.by[i].sources)
+		for k, text := range texts[:n] {
+			out.known = out.known && (g.by[i].sources[k].typ == textType || !otherTypes(text))
+		}
+		v := g.by[i].value(texts[:n])
+		out.none = out.none && v.IsNil()
+		if len(g.by) == 1 {
+			out.key = v.String()
+		} else {
+			text := v.String()
+			out.key += strconv.Itoa(len(text)) + ":" + text
+		}
+		texts = texts[n:]
+	}
+	return out
+}
+
+// mayHold tells whether a trace may match, by its groups, which are sorted by their keys.
+func (g *groupFilter) mayHold(groups []traceGroup) bool {
+	for i := 0; i < len(groups); {
+		f, known := groups[i].figures, groups[i].known
+		next := i + 1
+		for ; next < len(groups) && groups[next].key == groups[i].key; next++ {
+			f, known = f.with(groups[next].figures), known && groups[next].known
+		}
+		if !groups[i].none {
+			if yes, sure := g.holds(f); yes || !sure || !known && !g.rising {
+				return true
+			}
+		}
+		i = next
+	}
+	return false
+}
+
+// inGroups hands on the traces that may have a group as asked for, with a span in the rest of the time. Time is parted so
+// that the groups of a part can be held; those of traces that reach out of it are not known, so that they are handed on.
+func (c *candidates) inGroups(ctx context.Context, rest signal.TimeRange) error {
+	rest.Start = max(rest.Start, 0)
+	for size := firstGroups; !rest.Empty() && !c.stopped; {
+		at := rest
+		if at.End-at.Start > size {
+			at.Start = at.End - size
+		}
+		n, err := c.groupsOf(ctx, at)
+		if errors.Is(err, store.ErrTooMany) && at.End-at.Start > int64(time.Second) {
+			size = (at.End - at.Start) / 8
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		rest.End = at.Start
+		if n < maxGroups/8 && size < math.MaxInt64/4 {
+			size *= 4
+		}
+	}
+	return nil
+}
+
+// groupsOf does it for one part of the time. It returns how many groups there were.
+func (c *candidates) groupsOf(ctx context.Context, at signal.TimeRange) (int, error) {
+	ask := c.groups.ask(at)
+	answer, err := c.run.events.Aggregate(ctx, c.run.project, ask)
+	switch {
+	case errors.Is(err, store.ErrPartial):
+		c.run.partial = true
+	case err != nil:
+		return 0, fmt.Errorf("group spans: %w", err)
+	}
+	held := len(answer) * 2 * groupBytes
+	if err := c.run.budget.take(held); err != nil {
+		return 0, err
+	}
+	found, err := c.mayMatch(ctx, answer, at)
+	c.run.budget.used -= int64(held)
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range found {
+		more, err := c.add(t.trace, signal.TimeRange{Start: t.start, End: t.start + int64(ask.Step)})
+		if err != nil || !more {
+			c.stopped = true
+			return len(answer), err
+		}
+	}
+	return len(answer), c.flush()
+}
+
+// mayMatch returns the traces that may match, each with the newest step of its spans, newest first.
+func (c *candidates) mayMatch(ctx context.Context, answer []store.Group, at signal.TimeRange) ([]traceGroup, error) {
+	groups := make([]traceGroup, 0, len(answer))
+	for i := range answer {
+		g := c.groups.read(&answer[i])
+		c.run.spans += int(g.figures.count)
+		if g.trace != "" {
+			groups = append(groups, g)
+		}
+	}
+	slices.SortFunc(groups, func(a, b traceGroup) int {
+		return cmp.Or(strings.Compare(a.trace, b.trace), strings.Compare(a.key, b.key))
+	})
+	var found, others []traceGroup
+	for len(groups) > 0 {
+		n := 1
+		for n < len(groups) && groups[n].trace == groups[0].trace {
+			n++
+		}
+		newest := slices.MaxFunc(groups[:n], func(a, b traceGroup) int { return cmp.Compare(a.start, b.start) })
+		if c.groups.mayHold(groups[:n]) {
+			found = append(found, newest)
+		} else {
+			others = append(others, newest)
+		}
+		groups = groups[n:]
+	}
+	out, err := c.reachOut(ctx, others, at)
+	found = append(found, out...)
+	slices.SortFunc(found, func(a, b traceGroup) int {
+		return cmp.Or(cmp.Compare(b.start, a.start), strings.Compare(a.trace, b.trace))
+	})
+	return found, err
+}
+
+// reachOut returns those of traces that may have spans outside a time.
+func (c *candidates) reachOut(ctx context.Context, traces []traceGroup, at signal.TimeRange) ([]traceGroup, error) {
+	ids := make([]string, len(traces))
+	for i, t := range traces {
+		ids[i] = t.trace
+	}
+	ranges, err := c.run.events.TraceRanges(ctx, c.run.project, ids)
+	switch {
+	case errors.Is(err, store.ErrPartial):
+		c.run.partial = true
+	case err != nil:
+		return nil, fmt.Errorf("look up traces: %w", err)
+	}
+	var out []traceGroup
+	for _, t := range traces {
+		r, ok := ranges[t.trace]
+		switch {
+		case !ok || r.Start < at.Start || r.End > at.End:
+			out = append(out, t)
+		case !c.seen[t.trace]:
+			c.run.traces++
+		}
+	}
+	return out, nil
+}
