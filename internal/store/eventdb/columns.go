@@ -25,6 +25,9 @@ const (
 	colGroup  = "group"  // of a payload and of the row of its group's words
 	colCommon = "common" // the set of words that a sketch leaves out
 	colWords  = "words"  // a sketch
+
+	colGrain   = "grain" // of an index row of a trace: seconds
+	traceGrain = "300"   // traceBlock
 )
 
 // kindTrace is the kind of the index rows that tell when a trace's spans started (see traces.go). No row of the

@@ -13,15 +13,19 @@ import (
 	"github.com/mindscope/mindscope/internal/store"
 )
 
-// traceBlock is the grain of the trace index: for each trace there is one index row per block of this length in which
-// spans of it started. Half an hour costs most traces one row and a fetch by id at most an hour to scan.
-const traceBlock = int64(30 * time.Minute)
+const (
+	// traceBlock is the grain of the trace index: for each trace there is one index row per block of this length in which
+	// spans of it started. Five minutes cost most traces one row, and a fetch by id looks through hardly more than the trace.
+	traceBlock = int64(5 * time.Minute)
+	// oldTraceBlock is the grain of index rows that do not say theirs: it was half an hour before.
+	oldTraceBlock = 6 * traceBlock
+)
 
 // maxTraces bounds how many traces a generation of the cache holds, about 150 bytes each.
 const maxTraces = 50_000
 
 // traceIndex knows of the newest traces which index rows were written. The rows themselves are in the engine, kind
-// _trace, with the block's beginning as their time and the trace id as their only column, so that they age with the
+// _trace, with the block's beginning as their time, the trace id and the length of the block, so that they age with the
 // spans.
 type traceIndex struct {
 	mu         sync.Mutex
@@ -203,12 +207,13 @@ func (db *DB) traceStarts(ctx context.Context, t logstorage.TenantID, ids []stri
 		place[id] = i
 	}
 	starts := make([][]int64, len(ids))
-	query := ofKind(kindTrace) + " " + fieldIn(store.FieldTraceID, ids) + fieldsPipe([]string{colTime, store.FieldTraceID})
+	query := ofKind(kindTrace) + " " + fieldIn(store.FieldTraceID, ids) + fieldsPipe([]string{colTime, store.FieldTraceID, colGrain})
 	err := run(ctx, db.events, t, query, signal.AllTime(), func(b *logstorage.DataBlock) error {
 		times, _ := b.GetTimestamps(nil)
+		grains := texts(b, colGrain)
 		for i, id := range texts(b, store.FieldTraceID) {
 			if k, ok := place[id]; ok {
-				starts[k] = append(starts[k], times[i])
+				starts[k] = appendBlocks(starts[k], times[i], grains[i])
 			}
 		}
 		return nil
@@ -216,10 +221,22 @@ func (db *DB) traceStarts(ctx context.Context, t logstorage.TenantID, ids []stri
 	return starts, err
 }
 
+// appendBlocks adds the blocks that an index row stands for.
+func appendBlocks(starts []int64, at int64, grain string) []int64 {
+	if grain != "" {
+		return append(starts, at)
+	}
+	for block := at; block < at+oldTraceBlock; block += traceBlock {
+		starts = append(starts, block)
+	}
+	return starts
+}
+
 // traceRow is the index row of a block of a trace.
 func traceRow(traceID string, block int64) encoded {
 	row := encoded{time: block, streams: 1}
 	row.add(colKind, string(kindTrace))
 	row.add(store.FieldTraceID, traceID)
+	row.add(colGrain, traceGrain)
 	return row
 }
