@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"text/tabwriter"
 	"time"
 )
@@ -25,6 +26,7 @@ type budgetsAnswer struct {
 		Agent    string    `json:"agent"`
 		Model    string    `json:"model"`
 		Type     string    `json:"type"`
+		Unnamed  []string  `json:"unnamed"`
 		Unit     string    `json:"unit"`
 		Limit    string    `json:"limit"`
 		Spent    string    `json:"spent"`
@@ -51,8 +53,13 @@ func (c *budgetsCmd) Run(ctx context.Context, g *globals, std stdio) error {
 	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "BUDGET\tTEAM\tAGENT\tMODEL\tTYPE\tUSED\tSPENT\tLIMIT\tUNIT\tUNTIL\tUNPRICED")
 	for _, b := range answer.Budgets {
-		part := func(s string) string { return oneLine(cmp.Or(s, "–"), 40) }
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.0f%%\t%s\t%s\t%s\t%s\t%d\n", b.Name, part(b.Team), part(b.Agent), part(b.Model), part(b.Type),
+		part := func(name, value string) string {
+			if slices.Contains(b.Unnamed, name) {
+				return "none"
+			}
+			return oneLine(cmp.Or(value, "–"), 40)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.0f%%\t%s\t%s\t%s\t%s\t%d\n", b.Name, part("team", b.Team), part("agent", b.Agent), part("model", b.Model), part("type", b.Type),
 			100*b.Used, b.Spent, b.Limit, b.Unit, b.End.UTC().Format("2006-01-02 15:04"), b.Unpriced)
 	}
 	return w.Flush()

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -162,6 +163,7 @@ func (c *Checker) ask(ctx context.Context, q question) error {
 			Agent    string    `json:"agent"`
 			Model    string    `json:"model"`
 			Type     string    `json:"type"`
+			Unnamed  []string  `json:"unnamed"`
 			End      time.Time `json:"end"`
 			Unit     string    `json:"unit"`
 			Limit    string    `json:"limit"`
@@ -175,6 +177,9 @@ func (c *Checker) ask(ctx context.Context, q question) error {
 	for _, b := range body.Budgets {
 		// To the server a part that q leaves out is unknown, and any may be meant; here it is one that the work has not.
 		mine := among(q.agent, b.Agent) && among(q.model, b.Model) && among(q.taskType, b.Type)
+		// A budget for each of something has a line of the work that names none. Work without an agent is in that of agents,
+		// but a question that is about no call is not in that of models.
+		mine = mine && (q.model != "" || !slices.Contains(b.Unnamed, "model"))
 		if b.Exceeded && mine {
 			return &ExceededError{Name: b.Name, Spent: b.Spent, Limit: b.Limit, Unit: b.Unit, Until: b.End}
 		}

@@ -141,6 +141,9 @@ func TestLinesOfOthers(t *testing.T) {
 	f(t.Context(), "", `,"type":"article"`, false)
 	f(t.Context(), "", `,"model":"gpt-4o"`, false)
 	f(t.Context(), "gpt-4o", `,"model":"gpt-4o"`, true)
+	f(t.Context(), "", `,"unnamed":["agent"]`, true) // it names none either
+	f(t.Context(), "", `,"unnamed":["model"]`, false)
+	f(writer, "", `,"agent":"writer","unnamed":["model"]`, false)
 	f(ctx, "", `,"type":"article"`, true)
 	f(ctx, "", `,"type":"article","agent":"writer"`, false)
 	f(writer, "", `,"type":"article","agent":"writer"`, true)

@@ -93,6 +93,7 @@ func handler(t *testing.T) (http.Handler, *API) {
 	budgets := query.NewBudgets([]query.Budget{
 		{Name: "press-day", Project: signal.DefaultProject, For: query.Work{Team: "press"}, Period: query.Daily, USD: 20_000_000_000},
 		{Name: "each-model", Project: signal.DefaultProject, Per: []string{"team", "model"}, Period: query.Monthly, Tokens: 10_000},
+		{Name: "each-type", Project: signal.DefaultProject, Per: []string{"agent", "type"}, Period: query.Monthly, Tokens: 10_000},
 	}, clock)
 	budgets.Use(costs)
 	a.Budgets(budgets)

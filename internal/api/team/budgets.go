@@ -34,9 +34,11 @@ type Budget struct {
 	Agent  string    `json:"agent,omitempty"`
 	Model  string    `json:"model,omitempty"`
 	Type   string    `json:"type,omitempty"`
-	Unit   string    `json:"unit" enum:"usd,tokens"`
-	Limit  string    `json:"limit" doc:"Exact decimal number of its unit."`
-	Spent  string    `json:"spent" doc:"Exact decimal number of its unit."`
+	// Unnamed tells a line of what names no agent from one of all agents.
+	Unnamed []string `json:"unnamed,omitempty" enum:"team,agent,model,type" doc:"Absent parts of which it is not all together, but the work that names none: the budget is for each."`
+	Unit    string   `json:"unit" enum:"usd,tokens"`
+	Limit   string   `json:"limit" doc:"Exact decimal number of its unit."`
+	Spent   string   `json:"spent" doc:"Exact decimal number of its unit."`
 	// Used is for people; Exceeded is exact.
 	Used     float64 `json:"used" doc:"Part of the limit that is spent; 1 is all of it."`
 	Exceeded bool    `json:"exceeded" doc:"Nothing is left."`
@@ -74,7 +76,7 @@ func (h budgetHandlers) list(ctx context.Context, in *budgetsInput) (*budgetsOut
 func wireBudget(s *query.BudgetState) Budget {
 	b := Budget{
 		Name: s.Name, Period: string(s.Period), Start: s.Start, End: s.End,
-		Team: s.Line.Team, Agent: s.Line.Agent, Model: s.Line.Model, Type: s.Line.Type,
+		Team: s.Line.Team, Agent: s.Line.Agent, Model: s.Line.Model, Type: s.Line.Type, Unnamed: s.Unnamed(),
 		Unit: "usd", Limit: s.USD.String(), Spent: s.SpentUSD.String(),
 		Used: s.Used(), Exceeded: s.Exceeded(), Calls: s.Calls, Unpriced: s.Unpriced,
 	}

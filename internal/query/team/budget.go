@@ -88,21 +88,11 @@ func (b *Budget) takes(w Work) (Work, bool) {
 	return line, true
 }
 
-// concerns tells whether work described by w, empty parts unknown, may be counted in a line.
-func concerns(line, w Work) bool {
-	for _, part := range workParts() {
-		a, b := *line.get(part), *w.get(part)
-		if a != "" && b != "" && a != b {
-			return false
-		}
-	}
-	return true
-}
-
 // BudgetState is how far one budget is used up, in one line of it.
 type BudgetState struct {
 	*Budget
-	// Line says whose: the parts that the budget names or has for each.
+	// Line says whose: the parts that the budget names or has for each. Of those that are empty, Unnamed says which are not
+	// all of them together.
 	Line       Work
 	Start, End time.Time
 	SpentUSD   PicoUSD
@@ -110,6 +100,30 @@ type BudgetState struct {
 	Calls      int64
 	// Unpriced counts calls whose price is not known: a budget in money can't see them.
 	Unpriced int64
+}
+
+// Unnamed returns the parts that the budget is for each of and that the work of this line does not name: it is the line of
+// what names no agent, say, and not one of all agents together.
+func (s *BudgetState) Unnamed() []string {
+	var out []string
+	for _, part := range s.Per {
+		if line := s.Line; *line.get(part) == "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+// concerns tells whether work described by w, empty parts unknown, may be counted in the line.
+func (s *BudgetState) concerns(w Work) bool {
+	line, unnamed := s.Line, s.Unnamed()
+	for _, part := range workParts() {
+		a, b := *line.get(part), *w.get(part)
+		if b != "" && a != b && (a != "" || slices.Contains(unnamed, part)) {
+			return false
+		}
+	}
+	return true
 }
 
 // Used is the part of the budget that is spent, 1 for all of it.
@@ -514,5 +528,5 @@ func (b *Budgets) For(ctx context.Context, p signal.Project, w Work) ([]BudgetSt
 	if err != nil {
 		return nil, at, err
 	}
-	return slices.DeleteFunc(states, func(s BudgetState) bool { return s.Project != p || !concerns(s.Line, w) }), at, nil
+	return slices.DeleteFunc(states, func(s BudgetState) bool { return s.Project != p || !s.concerns(w) }), at, nil
 }

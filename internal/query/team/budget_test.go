@@ -95,6 +95,45 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
+// TestLinesWithoutAPart: of a budget for each agent, the line of work that names no agent is told to nobody who asks for
+// an agent, and to those who don't say whom they ask for.
+func TestLinesWithoutAPart(t *testing.T) {
+	m, b := watched(t, []Budget{
+		{Name: "each-agent", Project: "default", Per: []string{"agent"}, Period: Daily, Tokens: 100},
+		{Name: "each-model-of-writer", Project: "default", For: Work{Agent: "writer"}, Per: []string{"agent", "model"}, Period: Daily, Tokens: 100},
+		{Name: "all", Project: "default", For: Work{Team: "news"}, Period: Daily, Tokens: 100},
+	}, time.Date(2026, 3, 20, 10, 30, 0, 0, time.UTC))
+	writer := store.Field{Name: store.FieldAgent, Value: store.String("writer")}
+	m.add("t1", "a", "", "chat", "gpt", time.Hour, 10, writer)
+	m.add("t2", "a", "", "chat", "gpt", time.Hour, 500)
+	m.add("t3", "a", "", "chat", "", time.Hour, 500, writer)
+	m.states(b)
+	f := func(w Work, want ...string) {
+		t.Helper()
+		states, _, err := b.For(t.Context(), "default", w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range states {
+			got = append(got, fmt.Sprintf("%s %s/%s without %v, %d", s.Name, s.Line.Agent, s.Line.Model, s.Unnamed(), s.Spent))
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%+v: -want +got:\n%s", w, d)
+		}
+	}
+	const (
+		ofWriter, ofNobody = "each-agent writer/ without [], 510", "each-agent / without [agent], 500"
+		gpt, noModel       = "each-model-of-writer writer/gpt without [], 10", "each-model-of-writer writer/ without [model], 500"
+		all                = "all / without [], 1010"
+	)
+	f(Work{}, ofWriter, ofNobody, noModel, gpt, all)
+	f(Work{Agent: "writer"}, ofWriter, noModel, gpt, all)
+	f(Work{Agent: "critic"}, all)
+	f(Work{Agent: "writer", Model: "gpt"}, ofWriter, gpt, all)
+	f(Work{Team: "radio", Agent: "critic"})
+}
+
 // gated is a store that answers once it is let, and counts how often it is asked for its figures, which each reading begins with.
 type gated struct {
 	store.Events
