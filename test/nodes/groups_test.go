@@ -8,11 +8,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -206,4 +208,125 @@ func TestAllNodesAway(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// TestPayloadDayDropped: the nodes of prompts drop a day that the nodes of rows keep, as their retentions say. A row of that
+// day is there and says that its prompt is gone; all others have theirs.
+func TestPayloadDayDropped(t *testing.T) {
+	rows, prompts := startNodes(t, 1), startNodes(t, 1)
+	dir := t.TempDir()
+	start := func(payloads time.Duration) *eventdb.DB {
+		t.Helper()
+		db, err := eventdb.Open(dir, eventdb.Config{Nodes: addrs(rows), PayloadNodes: addrs(prompts), PayloadRetention: payloads, NodeSettle: settle})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	const day = 24 * time.Hour
+	now := time.Now()
+	old, young := span("old", 0, now.Add(-4*day)), span("young", 0, now.Add(-time.Minute))
+	db := start(7 * day)
+	if rejected, err := db.Write(t.Context(), signal.DefaultProject, []store.Row{old, young}); err != nil || rejected.Items > 0 {
+		t.Fatal(rejected, err)
+	}
+	// check reads both rows, by the rows and by a phrase of their prompts.
+	check := func(when string, db *eventdb.DB, expired string, found ...string) {
+		t.Helper()
+		if err := db.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		q := store.Select{Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime()}, Order: store.OldestFirst}
+		var got, phrase []string
+		for r, err := range db.Select(t.Context(), signal.DefaultProject, q) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprintf("%s %d %q", r.Text(store.FieldTraceID), len(r.Text("attr.prompt")), r.Text(store.FieldPayloadsExpired)))
+		}
+		length := len(young.Text("attr.prompt"))
+		want := []string{fmt.Sprintf("old %d %q", len(old.Text("attr.prompt")), ""), fmt.Sprintf("young %d %q", length, "")}
+		if expired != "" {
+			want[0] = fmt.Sprintf("old 0 %q", expired)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: rows %q, want %q", when, got, want)
+		}
+		q.Filter = store.Text{Words: "prompt 0 of", Phrase: true}
+		for r, err := range db.Select(t.Context(), signal.DefaultProject, q) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			phrase = append(phrase, strings.Clone(r.Text(store.FieldTraceID)))
+		}
+		if !slices.Equal(phrase, found) {
+			t.Errorf("%s: the phrase is in %q, want %q", when, phrase, found)
+		}
+	}
+	check("before", db, "", "old", "young")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	prompts[0].kill(syscall.SIGTERM)
+	prompts[0].flags = []string{"-retentionPeriod=2d"}
+	prompts[0].start()
+	db = start(day)
+	check("after", db, "attr.prompt", "young")
+	// A repeat is no new row, and brings nothing back.
+	if _, err := db.Write(t.Context(), signal.DefaultProject, []store.Row{old}); err != nil {
+		t.Fatal(err)
+	}
+	check("after a repeat", db, "attr.prompt", "young")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPayloadDayDetached: the same while the server runs.
+func TestPayloadDayDetached(t *testing.T) {
+	rows, prompts := startNodes(t, 1), startNodes(t, 1)
+	db, err := eventdb.Open(t.TempDir(), eventdb.Config{Nodes: addrs(rows), PayloadNodes: addrs(prompts), NodeSettle: settle})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	old := time.Now().Add(-72 * time.Hour)
+	if rejected, err := db.Write(t.Context(), signal.DefaultProject, []store.Row{span("old", 0, old), span("young", 0, time.Now())}); err != nil || rejected.Items > 0 {
+		t.Fatal(rejected, err)
+	}
+	expired := func() map[string]string {
+		t.Helper()
+		if err := db.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]string{}
+		for r, err := range db.Select(t.Context(), signal.DefaultProject, store.Select{Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime()}}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[strings.Clone(r.Text(store.FieldTraceID))] = strings.Clone(r.Text(store.FieldPayloadsExpired))
+		}
+		return found
+	}
+	// Nobody has read the prompts before: what was read is in memory for a while.
+	if err := errors.Join(db.Flush(), detach(prompts[0].addr, old)); err != nil {
+		t.Fatal(err)
+	}
+	if found, want := expired(), map[string]string{"old": "attr.prompt", "young": ""}; !maps.Equal(found, want) {
+		t.Errorf("expired prompts are %q, want %q", found, want)
+	}
+}
+
+// detach takes a day from a node, which goes on without it.
+func detach(addr string, day time.Time) error {
+	resp, err := http.Get("http://" + addr + "/internal/partition/detach?name=" + day.UTC().Format("20060102"))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", resp.StatusCode)
+	}
+	return nil
 }
