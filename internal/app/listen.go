@@ -62,8 +62,12 @@ func isLoopback(addr string) bool {
 
 // serveHTTP serves the one HTTP port.
 func (a *App) serveHTTP(l net.Listener, h http.Handler) {
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // so that a client of gRPC is told that there is none here
 	server := &http.Server{
 		Handler:           h,
+		Protocols:         protocols,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),

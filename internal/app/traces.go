@@ -13,5 +13,6 @@ import (
 func (a *App) traceRoutes(mux *http.ServeMux, events store.Reader) {
 	engine := traceql.New(events, traceql.Options{})
 	mux.Handle(tempo.Prefix+"/", tempo.New(engine, a.build.Version, nil))
+	mux.HandleFunc(tempo.StreamingPrefix, tempo.RefuseStreaming)
 	mux.Handle(jaeger.Prefix+"/", jaeger.New(engine, events, nil))
 }

@@ -90,15 +90,15 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			a.fail(w, http.StatusMethodNotAllowed, "only GET is served here")
+			fail(w, http.StatusMethodNotAllowed, "only GET is served here")
 			return
 		}
 		if err := a.serve(w, r, e.serve, args); err != nil {
-			a.problem(w, err)
+			problem(w, err)
 		}
 		return
 	}
-	a.fail(w, http.StatusNotFound, "there is no such endpoint of Tempo's API: "+path)
+	fail(w, http.StatusNotFound, "there is no such endpoint of Tempo's API: "+path)
 }
 
 // match tells whether an escaped path has a pattern, and returns what stands for the star.
@@ -159,26 +159,26 @@ func encode(v any) ([]byte, error) {
 }
 
 // problem is the one place where errors become statuses.
-func (a *API) problem(w http.ResponseWriter, err error) {
+func problem(w http.ResponseWriter, err error) {
 	var syntax *traceql.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
-		a.fail(w, http.StatusBadRequest, err.Error())
+		fail(w, http.StatusBadRequest, err.Error())
 	case errors.Is(err, store.ErrNotFound):
-		a.fail(w, http.StatusNotFound, err.Error())
+		fail(w, http.StatusNotFound, err.Error())
 	case errors.Is(err, traceql.ErrTooLarge), errors.Is(err, store.ErrTooMany):
-		a.fail(w, http.StatusUnprocessableEntity, err.Error())
+		fail(w, http.StatusUnprocessableEntity, err.Error())
 	case signal.IsPermanent(err):
-		a.fail(w, http.StatusBadRequest, err.Error())
+		fail(w, http.StatusBadRequest, err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		a.fail(w, http.StatusServiceUnavailable, "the question was not answered in time")
+		fail(w, http.StatusServiceUnavailable, "the question was not answered in time")
 	default:
-		a.fail(w, http.StatusInternalServerError, "the question could not be answered: "+err.Error())
+		fail(w, http.StatusInternalServerError, "the question could not be answered: "+err.Error())
 	}
 }
 
 // fail answers an error: Grafana 10 to 12 shows the member message, later ones the whole text.
-func (a *API) fail(w http.ResponseWriter, status int, message string) {
+func fail(w http.ResponseWriter, status int, message string) {
 	body, err := encode(map[string]string{"message": message})
 	if err != nil {
 		panic("BUG: encode error: " + err.Error())

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +20,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/mindscope/mindscope/internal/enrich/identity"
 	"github.com/mindscope/mindscope/internal/query/teamtest"
@@ -409,6 +416,38 @@ func TestT10MetricsInstant(t *testing.T) {
 		t.Errorf("%+v", doc)
 	}
 	golden(t, "T10-syntax", "/api/metrics/query?q="+escape("{} | count_over_time() by(")+window)
+}
+
+// TestT11StreamingIsRefused: turned on by mistake, streaming fails with what to do, in gRPC's own words.
+func TestT11StreamingIsRefused(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(RefuseStreaming))
+	server.Config.Protocols = &http.Protocols{}
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	defer server.Close()
+	conn, err := grpc.NewClient("passthrough:///"+server.Listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for _, method := range []string{"Search", "MetricsQueryRange", "MetricsQueryInstant"} {
+		stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, StreamingPrefix+method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.SendMsg(&emptypb.Empty{}); err != nil && !errors.Is(err, io.EOF) { // the answer may be there before
+			t.Fatal(err)
+		}
+		err = stream.RecvMsg(&emptypb.Empty{})
+		if s := status.Convert(err); s.Code() != codes.Unimplemented || s.Message() != noStreaming {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+	w := httptest.NewRecorder()
+	RefuseStreaming(w, httptest.NewRequest(http.MethodPost, StreamingPrefix+"Search", nil))
+	if w.Code != http.StatusNotImplemented || w.Body.String() != `{"message":"`+noStreaming+`"}`+"\n" {
+		t.Errorf("without gRPC: %d %s", w.Code, w.Body)
+	}
 }
 
 // TestT12MetricsSummary is the one endpoint of Grafana 10 that is not served: its panel says so.
