@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/attribute"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -142,11 +144,73 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// records is an exporter of logs that keeps the bodies of what it got, and waits where it is told to.
+type records struct {
+	batches
+	flushed, stopped int
+}
+
+func (r *records) Export(_ context.Context, recs []sdklog.Record) error {
+	if r.hold != nil {
+		<-r.hold
+	}
+	var bodies []string
+	for i := range recs {
+		bodies = append(bodies, recs[i].Body().AsString())
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got = append(r.got, bodies)
+	return r.err
+}
+
+func (r *records) ForceFlush(context.Context) error { r.flushed++; return nil }
+func (r *records) Shutdown(context.Context) error   { r.stopped++; return nil }
+
+// TestLogQueue: logs are exported like spans, but of those that do not fit the newest stay.
+func TestLogQueue(t *testing.T) {
+	t.Setenv("OTEL_BLRP_MAX_QUEUE_SIZE", "5")
+	t.Setenv("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "3")
+	synctest.Test(t, func(t *testing.T) {
+		exp := &records{}
+		q := newLogQueue(exp)
+		var rec sdklog.Record
+		put := func(from, n int) {
+			for i := range n {
+				rec.SetBody(attribute.StringValue(fmt.Sprint(from + i)))
+				if err := q.OnEmit(t.Context(), &rec); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		put(0, 1)
+		time.Sleep(1001 * time.Millisecond)
+		exp.want(t, []string{"0"})
+		put(1, 1)
+		if err := q.ForceFlush(t.Context()); err != nil || exp.flushed != 1 {
+			t.Errorf("flush returned %v, and flushed the exporter %d times", err, exp.flushed)
+		}
+		exp.want(t, []string{"0"}, []string{"1"})
+		exp.hold = make(chan struct{})
+		put(2, 3)
+		synctest.Wait() // the goroutine has the three
+		put(5, 7)
+		close(exp.hold)
+		synctest.Wait()
+		put(12, 1)
+		if err := q.Shutdown(t.Context()); err != nil || exp.stopped != 1 {
+			t.Errorf("shutdown returned %v, and shut the exporter down %d times", err, exp.stopped)
+		}
+		put(13, 1)
+		exp.want(t, []string{"0"}, []string{"1"}, []string{"2", "3", "4"}, []string{"7", "8", "9"}, []string{"10", "11"}, []string{"12"})
+	})
+}
+
 func TestQueueLimits(t *testing.T) {
 	f := func(size, batch string, want queueLimits) {
 		t.Helper()
 		values := map[string]string{"OTEL_BSP_MAX_QUEUE_SIZE": size, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": batch}
-		got := limitsOf(func(name string) string { return values[name] })
+		got := limitsOf(func(name string) string { return values[name] }, "OTEL_BSP_", 5000)
 		if got != want {
 			t.Errorf("size %q, batch %q: %+v, want %+v", size, batch, got, want)
 		}

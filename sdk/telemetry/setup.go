@@ -230,7 +230,7 @@ func newLogs(cfg config, res *resource.Resource) (*sdklog.LoggerProvider, sdklog
 	if cfg.sync {
 		out = sdklog.NewSimpleProcessor(exp)
 	} else {
-		out = sdklog.NewBatchProcessor(exp)
+		out = newLogQueue(exp)
 	}
 	return sdklog.NewLoggerProvider(sdklog.WithResource(res),
 		sdklog.WithProcessor(identityLogs{cfg.stats}), sdklog.WithProcessor(out)), out
