@@ -46,9 +46,12 @@ type encoder struct {
 	types   []byte
 	special []special
 	buf     []byte
-	inline  int
-	invalid bool   // some text is no valid UTF-8
-	odds    []byte // words in mixed case, see oddwords.go
+	// piece is what the columns of rows are cut from; pieceLen is how long the next one is.
+	piece    []logstorage.Field
+	pieceLen int
+	inline   int
+	invalid  bool   // some text is no valid UTF-8
+	odds     []byte // words in mixed case, see oddwords.go
 }
 
 // encode returns the columns of r. The result does not share memory with the encoder.
@@ -58,7 +61,7 @@ func (e *encoder) encode(r *store.Row) (encoded, error) {
 		return encoded{}, fmt.Errorf("row id of %d bytes: 1 to %d are allowed", len(r.ID), maxIDLen)
 	}
 	e.reset()
-	out := encoded{time: r.Time, fields: make([]logstorage.Field, 0, len(r.Fields)+5)}
+	out := encoded{time: r.Time, fields: e.room(len(r.Fields) + moreFields)}
 	out.add(colKind, string(r.Kind))
 	e.odd(string(r.Kind))
 	out.streams = 1
@@ -80,6 +83,19 @@ func (e *encoder) encode(r *store.Row) (encoded, error) {
 		return encoded{}, fmt.Errorf("row of %d bytes after its texts were kept apart: the store holds %d", n, maxRowLen)
 	}
 	return out, nil
+}
+
+// moreFields is how many columns a row has beside its fields: kind, id, types, odd words, special values.
+const moreFields = 5
+
+// room returns an empty slice for n fields, a part of a piece that the rows of a batch share.
+func (e *encoder) room(n int) []logstorage.Field {
+	if cap(e.piece)-len(e.piece) < n {
+		e.piece = make([]logstorage.Field, 0, max(n, e.pieceLen))
+	}
+	at := len(e.piece)
+	e.piece = e.piece[:at+n]
+	return e.piece[at : at : at+n]
 }
 
 // serviceOf returns which field names the row's stream beside the kind, -1 when none can.

@@ -165,7 +165,7 @@ func (db *DB) PayloadCache() PayloadCache {
 // payloadRow is part i of a payload. Its time is the second of the row that brought it: who reads that row, or others about
 // then, finds it without a look at the whole day.
 func payloadRow(at int64, p payload, i int, group string) encoded {
-	row := encoded{time: at - at%payloadGrain, streams: 1}
+	row := encoded{time: at - at%payloadGrain, streams: 1, fields: make([]logstorage.Field, 0, 6)}
 	row.add(colKind, string(store.KindPayload))
 	row.add(colHash, hashColumn(p.ref.hash))
 	row.add(colChunk, strconv.Itoa(i))

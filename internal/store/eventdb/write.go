@@ -228,6 +228,9 @@ func (b *batch) keep(ok func(i int) bool) {
 	b.rows, b.claims = b.rows[:n], b.claims[:n]
 }
 
+// maxPiece bounds how many columns are allocated at once.
+const maxPiece = 4096
+
 // encode fills the batch's columns and payloads, and the index rows of new traces.
 func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) error {
 	e, ok := db.columns.Get().(*encoder)
@@ -236,8 +239,13 @@ func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) erro
 	}
 	defer func() {
 		clear(e.special[:cap(e.special)]) // it must keep no request alive
+		e.piece, e.pieceLen = nil, 0
 		db.columns.Put(e)
 	}()
+	for i := range b.rows {
+		e.pieceLen += len(b.rows[i].Fields) + moreFields
+	}
+	e.pieceLen = min(e.pieceLen, maxPiece)
 	e.key, e.redact = db.keys.of(p), db.cfg.Redact
 	dropped := map[int]bool{}
 	for i := range b.rows {
