@@ -16,7 +16,7 @@ const (
 	// memoryLimit is the memory of the process, beside what it maps of files, that the runtime tries to stay within: it
 	// collects earlier and gives back sooner what is free. Without it half a minute at full speed leaves the process with
 	// twice of what it uses.
-	memoryLimit = 300 << 20
+	memoryLimit = 256 << 20
 	// memoryRoom is how much of the limit must be free for garbage: an eighth more than is in use would have it collect
 	// all the time. What is in use beyond that raises the limit.
 	memoryRoom = 1.6
