@@ -1,7 +1,7 @@
 // Package fault breaks things around the real binary and counts what is lost, what is doubled and what readers see.
 //
-// `go test` runs a part that fits into a minute; `make fault` (MINDSCOPE_FAULT=full) runs all of it and writes the figures to
-// bench/fault.json.
+// `go test` runs a part that fits into a minute, beside what TestServerClockJumpsBack builds the first time; `make fault`
+// (MINDSCOPE_FAULT=full) runs all of it and writes the figures to bench/fault.json.
 package fault
 
 import (
