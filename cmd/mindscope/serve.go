@@ -55,11 +55,12 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) error {
 	if file == "" {
 		file = os.Getenv("MINDSCOPE_CONFIG")
 	}
-	cfg, err := config.Load(config.Sources{File: file, Getenv: os.Getenv, Flags: c.flags()})
+	sources := config.Sources{File: file, Getenv: os.Getenv, Flags: c.flags()}
+	cfg, err := config.Load(sources)
 	if err != nil {
 		return settingsError{err}
 	}
-	server, err := app.New(cfg, app.Build{Version: version, Log: std.Err, Out: std.Out})
+	server, err := app.New(cfg, app.Build{Version: version, Settings: sources, Log: std.Err, Out: std.Out})
 	if err != nil {
 		return settingsError{err}
 	}

@@ -35,6 +35,8 @@ const stopLimit = 20 * time.Second
 type Build struct {
 	// Version is the program's.
 	Version string
+	// Settings are where the settings came from, for reloads; without a file in them budgets are not reloaded.
+	Settings config.Sources
 	// Log takes the log's lines, Out what the server says to people when it starts; nil discards.
 	Log, Out io.Writer
 }
@@ -49,6 +51,7 @@ type App struct {
 	prices    *cost.Overrides
 	pricesRaw []byte     // the file they were read from
 	priced    *cost.Sink // set by enrich
+	priceFile *priceFile // nil without prices of one's own
 	ready     atomic.Bool
 
 	mu       sync.Mutex // guards what follows, and makes Start and Stop one at a time
@@ -184,10 +187,8 @@ func (a *App) start(ctx context.Context) error {
 		return errors.Join(err, listener.Close())
 	}
 	a.serveHTTP(listener, a.routes(events, metrics))
-	a.observeReloads()
 	a.observeDisk()
-	stopHangups := a.reloadOnHangup()
-	a.running("reloads", func(context.Context) error { stopHangups(); return nil })
+	a.startReloads(metrics)
 	if err := a.startReceiver(ctx, sink); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mindscope/mindscope/internal/config"
 	"github.com/mindscope/mindscope/internal/conv"
 	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/signal"
@@ -16,16 +17,16 @@ import (
 // all of them.
 const maxBudgetLines = 500
 
-// newBudgets makes the budgets of the configuration.
-func (a *App) newBudgets() *team.Budgets {
-	list := make([]team.Budget, 0, len(a.cfg.Budgets))
-	for _, b := range a.cfg.Budgets {
+// budgetList are the budgets of a configuration.
+func budgetList(budgets []config.Budget) []team.Budget {
+	list := make([]team.Budget, 0, len(budgets))
+	for _, b := range budgets {
 		list = append(list, team.Budget{
 			Name: b.Name, Project: signal.Project(b.Project), For: team.Work{Team: b.Team, Agent: b.Agent, Model: b.Model, Type: b.TaskType},
 			Per: b.Per, Period: team.Period(b.Period), USD: team.PicoUSD(b.PicoUSD), Tokens: b.Tokens,
 		})
 	}
-	return team.NewBudgets(list, nil)
+	return list
 }
 
 // budgetMetrics exposes budgets. It is a prometheus.Collector.
@@ -42,6 +43,9 @@ func (budgetMetrics) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (m budgetMetrics) Collect(to chan<- prometheus.Metric) {
+	if m.budgets.Len() == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), budgetTimeout)
 	defer cancel()
 	states, _, err := m.budgets.States(ctx)
@@ -101,9 +105,6 @@ func exposeBudget(to chan<- prometheus.Metric, s *team.BudgetState) {
 func (a *App) useBudgets(costs *team.Costs) {
 	a.budgets.Use(costs)
 	a.running("budgets", func(context.Context) error { a.budgets.Close(); return nil })
-	if len(a.cfg.Budgets) == 0 {
-		return
-	}
 	a.metrics.Registerer().MustRegister(budgetMetrics{a.budgets, func(err error) {
 		a.log.Warn("budgets can't be computed", "error", err)
 	}})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mindscope/mindscope/internal/derive/live"
 	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
+	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
 )
@@ -79,7 +80,7 @@ func (a *App) derive() store.Observer {
 		_, n := a.live.Running()
 		return float64(n)
 	})
-	a.budgets = a.newBudgets()
+	a.budgets = team.NewBudgets(budgetList(a.cfg.Budgets), nil)
 	all := observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}, {"due", a.follow()}, {"tail", a.followLogs()}}
 	if a.tap != nil {
 		all = append(all, observer{"mindbus", yields{a.tap}})

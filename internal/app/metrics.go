@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -40,19 +41,92 @@ type metricsPart struct {
 	sender *rule.Sender
 	// inForce is the prometheus.yml that was read last.
 	inForce atomic.Pointer[promconfig.Config]
+	// readers are the parts that work by it.
+	readers []promReader
+	// outside: a Prometheus outside is asked, whose business rule_files are.
+	outside bool
+	// deliverer is the Alertmanager inside, nil for none.
+	deliverer *rule.Alertmanager
+}
+
+// promReader works by a prometheus.yml. check may be nil; what apply may find wrong beyond it is undone by applying the one before.
+type promReader struct {
+	check, apply func(*promconfig.Config) error
+}
+
+// prepare reads and checks prometheus.yml and what it names.
+func (m *metricsPart) prepare(path string, log *slog.Logger) (change, error) {
+	next, err := m.read(path, log)
+	if err != nil {
+		return change{}, withLine(path, err)
+	}
+	var errs []error
+	for _, r := range m.readers {
+		if r.check != nil {
+			errs = append(errs, r.check(next))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return change{}, err
+	}
+	before := m.inForce.Load()
+	put := func(cfg *promconfig.Config) error {
+		for _, r := range m.readers {
+			if err := r.apply(cfg); err != nil {
+				return err
+			}
+		}
+		m.inForce.Store(cfg)
+		return nil
+	}
+	undo := func() {
+		if err := put(before); err != nil {
+			log.Error("what was in force before can't be restored", "file", path, "error", err)
+		}
+	}
+	return change{apply: func() error {
+		if err := put(next); err != nil {
+			undo()
+			return withLine(path, fmt.Errorf("use %s: %w", path, err))
+		}
+		return nil
+	}, undo: undo}, nil
+}
+
+// read reads a prometheus.yml; without a path it returns Prometheus' defaults.
+func (m *metricsPart) read(path string, log *slog.Logger) (*promconfig.Config, error) {
+	cfg, err := readPrometheusFile(path, log)
+	if err == nil && m.outside {
+		cfg.RuleFiles = nil
+	}
+	return cfg, err
+}
+
+// files are prometheus.yml and the files that it names.
+func (m *metricsPart) files(path string) []string {
+	files := []string{path}
+	cfg := m.inForce.Load()
+	for _, pattern := range slices.Concat(cfg.RuleFiles, cfg.ScrapeConfigFiles) {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			continue // it could not be in force
+		}
+		files = append(files, found...)
+	}
+	return files
 }
 
 // startMetrics starts the parts of Prometheus and Alertmanager that are wanted: the database with what fills it, or the
 // way to a Prometheus outside; rules; notifications.
 func (a *App) startMetrics(questions *team.Questions) (*metricsPart, error) {
-	m := &metricsPart{}
-	read, err := readPrometheusFile(a.cfg.Metrics.PrometheusFile, a.log)
+	m := &metricsPart{outside: a.cfg.Metrics.QueryURL != ""}
+	read, err := m.read(a.cfg.Metrics.PrometheusFile, a.log)
 	if err != nil {
 		return nil, err
 	}
 	m.inForce.Store(read)
 	switch {
-	case a.cfg.Metrics.QueryURL != "":
+	case m.outside:
 		return m, a.askOutside(m, findTasks(questions))
 	case a.cfg.Metrics.Enabled:
 		return m, a.keepMetrics(m, findTasks(questions))
@@ -89,17 +163,7 @@ func (a *App) keepMetrics(m *metricsPart, find rule.Find) error {
 	if err := sending.Apply(read); err != nil {
 		return err
 	}
-	a.onReload("prometheus.yml", func() error {
-		read, err := readPrometheusFile(a.cfg.Metrics.PrometheusFile, a.log)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(scrapes.Apply(read), sending.Apply(read)); err != nil {
-			return err
-		}
-		m.inForce.Store(read)
-		return nil
-	})
+	m.readers = append(m.readers, promReader{scrape.Check, scrapes.Apply}, promReader{nil, sending.Apply})
 	if err := a.scrapeItself(m); err != nil {
 		return err
 	}

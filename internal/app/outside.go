@@ -26,9 +26,6 @@ func (a *App) askOutside(m *metricsPart, find rule.Find) error {
 	if err != nil {
 		return err
 	}
-	plain := *m.inForce.Load()
-	plain.RuleFiles = nil
-	m.inForce.Store(&plain)
 	nothing := storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return storage.NoopQuerier(), nil })
 	if err := a.startRules(m, rule.Config{Query: outside.Instant, Queryable: nothing, To: metricdb.Nowhere{}}, find); err != nil {
 		return err
@@ -43,14 +40,5 @@ func (a *App) askOutside(m *metricsPart, find rule.Find) error {
 		})
 	}
 	m.api = prom.Outside(base, own, a.log.With("component", "prometheus api"))
-	a.onReload("prometheus.yml", func() error {
-		read, err := readPrometheusFile(a.cfg.Metrics.PrometheusFile, a.log)
-		if err != nil {
-			return err
-		}
-		read.RuleFiles = nil
-		m.inForce.Store(read)
-		return nil
-	})
 	return nil
 }

@@ -75,6 +75,15 @@ func (f *priceFile) look() error {
 	return nil
 }
 
+// prepare checks the file. There is nothing to undo: prices that can be used are in force at the next look in any case.
+func (f *priceFile) prepare() (change, error) {
+	if _, _, err := readPrices(f.path); err != nil {
+		_ = f.look() // it counts, and returns the same
+		return change{}, err
+	}
+	return change{apply: f.look, undo: func() {}}, nil
+}
+
 // watch looks at the file until ctx ends. What is wrong is logged once a change.
 func (f *priceFile) watch(ctx context.Context) {
 	tick := time.NewTicker(priceCheck)
@@ -99,7 +108,7 @@ func (a *App) watchPrices(c *cost.Sink) {
 	if f.path == "" {
 		return
 	}
-	a.onReload("prices", f.look)
+	a.priceFile = f
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

@@ -36,6 +36,7 @@ func (a *App) routes(events store.Events, metrics *metricsPart) http.Handler {
 	}
 	a.mountLoki(mux, events)
 	mux.HandleFunc("POST /-/reload", a.reloadRoute)
+	mux.HandleFunc("PUT /-/reload", a.reloadRoute)
 	mux.HandleFunc("/api/", noAPI)
 	mux.Handle("GET /metrics", a.metrics.Handler())
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {

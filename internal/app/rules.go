@@ -56,7 +56,7 @@ func (a *App) startRules(m *metricsPart, work rule.Config, find rule.Find) error
 		return signal.WithHint(err, "promtool check rules FILE says more")
 	}
 	m.rules = manager
-	a.onReload("rules", func() error { return manager.Apply(m.inForce.Load()) })
+	m.readers = append(m.readers, promReader{manager.Check, manager.Apply})
 	return nil
 }
 
@@ -83,7 +83,7 @@ func (a *App) startNotifiers(m *metricsPart, external *url.URL) ([]notifier, err
 	if err := outside.Apply(m.inForce.Load()); err != nil {
 		return nil, err
 	}
-	a.onReload("alerting", func() error { return outside.Apply(m.inForce.Load()) })
+	m.readers = append(m.readers, promReader{nil, outside.Apply})
 	m.sender = outside
 	return append(notifiers, outside.Put), nil
 }
@@ -106,8 +106,7 @@ func (a *App) startAlertmanager(m *metricsPart, external *url.URL) (*rule.Alertm
 		return nil, signal.WithHint(err, "the file is a normal alertmanager.yml; amtool check-config FILE says more")
 	}
 	a.running("alertmanager", func(context.Context) error { inside.Stop(); return nil })
-	a.onReload("alertmanager.yml", inside.Reload)
-	m.alerts = inside.Handler()
+	m.alerts, m.deliverer = inside.Handler(), inside
 	return inside, nil
 }
 

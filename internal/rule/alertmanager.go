@@ -176,17 +176,31 @@ func (a *Alertmanager) Handler() http.Handler { return a.handler }
 
 // Reload reads the configuration file and puts it in force. After an error what was in force stays.
 func (a *Alertmanager) Reload() error {
-	a.apply.Lock()
-	defer a.apply.Unlock()
-	conf, err := a.read()
+	apply, err := a.Prepare()
 	if err != nil {
 		return err
+	}
+	apply()
+	return nil
+}
+
+// Prepare reads the configuration file with all it names and makes what it describes, and changes nothing; apply puts that in force.
+func (a *Alertmanager) Prepare() (apply func(), err error) {
+	conf, err := a.read()
+	if err != nil {
+		return nil, err
 	}
 	next, err := a.build(conf)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	// From here nothing fails: the old parts end, the new ones read all alerts, and only then are asked.
+	return func() { a.use(conf, next) }, nil
+}
+
+// use ends the old parts; the new ones read all alerts, and only then are asked.
+func (a *Alertmanager) use(conf *config.Config, next *delivery) {
+	a.apply.Lock()
+	defer a.apply.Unlock()
 	if old := a.inhibitor.Load(); old != nil {
 		old.Stop()
 	}
@@ -212,7 +226,6 @@ func (a *Alertmanager) Reload() error {
 	a.running.Go(func() { dispatcher.Run(a.started) })
 	dispatcher.WaitForLoading()
 	a.dispatcher.Store(dispatcher)
-	return nil
 }
 
 func (a *Alertmanager) read() (*config.Config, error) {

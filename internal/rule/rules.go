@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -101,16 +102,42 @@ func Start(cfg Config) *Manager {
 	return m
 }
 
-// Apply makes the shipped rules and the rule_files of cfg the ones in force; a group of a file goes before the shipped one of
-// its name. A file that can't be used leaves those before in force; the error names the file and what is wrong.
-func (m *Manager) Apply(cfg *config.Config) (err error) {
+// Check tells what is wrong with the rule_files of cfg, naming file and line.
+func (m *Manager) Check(cfg *config.Config) error {
+	files, err := ruleFiles(cfg)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, file := range files {
+		_, wrong := m.loader.Load(file, false, model.UTF8Validation)
+		errs = append(errs, wrong...)
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("read rules: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// ruleFiles are the files that the patterns of rule_files find.
+func ruleFiles(cfg *config.Config) ([]string, error) {
 	var files []string
 	for _, pattern := range cfg.RuleFiles {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
-			return fmt.Errorf("read rule_files: pattern %q: %w", pattern, err)
+			return nil, fmt.Errorf("read rule_files: pattern %q: %w", pattern, err)
 		}
 		files = append(files, found...)
+	}
+	return files, nil
+}
+
+// Apply makes the shipped rules and the rule_files of cfg the ones in force; a group of a file goes before the shipped one of
+// its name. A file that can't be used leaves those before in force; the error names the file and what is wrong.
+func (m *Manager) Apply(cfg *config.Config) (err error) {
+	files, err := ruleFiles(cfg)
+	if err != nil {
+		return err
 	}
 	before := m.loader.replace.set(m.loader.groupsIn(files))
 	defer func() {

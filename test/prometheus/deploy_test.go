@@ -258,7 +258,7 @@ func samples(end time.Time, recordings []string) []byte {
 	gauge("mindscope_disk_size_bytes", "", 1e11, 1e11)
 	gauge("mindscope_wal_lag_records", "", 1, 9)
 	counter("mindscope_wal_checkpoints_total", "", 0)
-	gauge("mindscope_reload_ok", "", 0, 0)
+	gauge("mindscope_config_last_reload_successful", "", 0, 0)
 	var out bytes.Buffer
 	for _, family := range slices.Sorted(maps.Keys(lines)) {
 		fmt.Fprintf(&out, "# TYPE %s %s\n%s", family, types[family], strings.ReplaceAll(lines[family].String(), "{}", ""))

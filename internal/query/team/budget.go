@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -170,7 +171,6 @@ const (
 // money. It keeps sums of ten minutes and is told, as a store.Observer, which traces changed; only what they touch is
 // read again. Reading goes on when whoever asked has given up, until Close. It is safe for concurrent use.
 type Budgets struct {
-	list  []Budget
 	clock func() time.Time
 
 	mu    sync.Mutex // guards the marks: Committed must not wait for a question
@@ -181,6 +181,7 @@ type Budgets struct {
 	sums map[signal.Project]*ledgerSums // of the refresh that runs
 
 	asking sync.Mutex // guards what follows
+	list   *[]Budget
 	costs  *Costs
 	states []BudgetState // of the last refresh that succeeded
 	at     time.Time     // of states
@@ -188,6 +189,7 @@ type Budgets struct {
 	took   time.Duration // the last refresh, whether it succeeded or not
 	failed error         // of the last refresh
 	done   chan struct{} // closed when the refresh that runs has ended; nil when none runs
+	of     *[]Budget     // what the last refresh is about
 }
 
 // reader is what the refreshes of budgets run in.
@@ -208,12 +210,43 @@ func NewBudgets(list []Budget, clock func() time.Time) *Budgets {
 	if clock == nil {
 		clock = time.Now
 	}
-	b := &Budgets{list: list, clock: clock, marks: map[signal.Project]map[string]time.Time{}, again: map[signal.Project]bool{}, sums: map[signal.Project]*ledgerSums{}}
+	b := &Budgets{clock: clock, marks: map[signal.Project]map[string]time.Time{}, again: map[signal.Project]bool{}, sums: map[signal.Project]*ledgerSums{}}
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	for i := range list {
-		b.marks[list[i].Project] = map[string]time.Time{}
-	}
+	b.Set(list)
 	return b
+}
+
+// Set puts other budgets in place of those there are. What was spent does not change: it is read anew.
+func (b *Budgets) Set(list []Budget) {
+	b.asking.Lock()
+	defer b.asking.Unlock()
+	b.list, b.states, b.tried = &list, nil, time.Time{}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	projects := projectsOf(list)
+	for p := range projects {
+		if b.marks[p] == nil {
+			b.marks[p] = map[string]time.Time{}
+		}
+		b.again[p] = true // of what was committed before, no trace was noted
+	}
+	maps.DeleteFunc(b.marks, func(p signal.Project, _ map[string]time.Time) bool { return !projects[p] })
+	maps.DeleteFunc(b.again, func(p signal.Project, _ bool) bool { return !projects[p] })
+}
+
+// Len returns how many budgets there are.
+func (b *Budgets) Len() int {
+	b.asking.Lock()
+	defer b.asking.Unlock()
+	return len(*b.list)
+}
+
+func projectsOf(list []Budget) map[signal.Project]bool {
+	out := map[signal.Project]bool{}
+	for i := range list {
+		out[list[i].Project] = true
+	}
+	return out
 }
 
 // Use makes costs what budgets are computed from.
@@ -278,71 +311,90 @@ var ErrNoCosts = errors.New("budgets: the store is not open yet")
 // some seconds old: what was written a moment ago can't be read yet. When ctx ends before the reading does, the answer is
 // the one before, of the periods that go on; without one, an error. The reading goes on for whoever asks next.
 func (b *Budgets) States(ctx context.Context) ([]BudgetState, time.Time, error) {
-	done, err := b.begin()
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-	b.asking.Lock()
-	defer b.asking.Unlock()
-	if b.done != done { // it has ended
-		if b.failed != nil {
-			return nil, time.Time{}, b.failed
+	for {
+		done, list, err := b.begin()
+		if err != nil {
+			return nil, time.Time{}, err
 		}
-		return slices.Clone(b.states), b.at, nil
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+		if states, at, ok, err := b.answer(ctx, done, list); ok || err != nil {
+			return states, at, err
+		}
 	}
-	now := b.clock()
-	states := slices.DeleteFunc(slices.Clone(b.states), func(s BudgetState) bool { return !now.Before(s.End) })
-	if len(states) == 0 {
-		return nil, time.Time{}, fmt.Errorf("budgets are still read, ask again later: %w", ctx.Err())
-	}
-	return states, b.at, nil
 }
 
-// begin starts a refresh unless one runs, or the last one holds. What it returns is closed when the answer is there.
-func (b *Budgets) begin() (<-chan struct{}, error) {
+// answer returns what a refresh found, or, when it was given up, what was known before; not ok when other budgets were set
+// meanwhile.
+func (b *Budgets) answer(ctx context.Context, done <-chan struct{}, list *[]Budget) (states []BudgetState, at time.Time, ok bool, err error) {
+	b.asking.Lock()
+	defer b.asking.Unlock()
+	switch {
+	case b.done != done && b.list != list && ctx.Err() == nil:
+		return nil, time.Time{}, false, nil
+	case b.done != done && b.list == list: // it has ended
+		if b.failed != nil {
+			return nil, time.Time{}, false, b.failed
+		}
+		return slices.Clone(b.states), b.at, true, nil
+	}
+	now := b.clock()
+	states = slices.DeleteFunc(slices.Clone(b.states), func(s BudgetState) bool { return !now.Before(s.End) })
+	if len(states) == 0 {
+		return nil, time.Time{}, false, fmt.Errorf("budgets are still read, ask again later: %w", ctx.Err())
+	}
+	return states, b.at, true, nil
+}
+
+// begin starts a refresh unless one runs, or the last one holds. done is closed when the answer is there, of the budgets in
+// list.
+func (b *Budgets) begin() (ended <-chan struct{}, of *[]Budget, err error) {
 	b.asking.Lock()
 	defer b.asking.Unlock()
 	if b.costs == nil {
-		return nil, ErrNoCosts
+		return nil, nil, ErrNoCosts
 	}
 	if err := b.ctx.Err(); err != nil {
-		return nil, fmt.Errorf("budgets: the server stops: %w", err)
+		return nil, nil, fmt.Errorf("budgets: the server stops: %w", err)
 	}
 	if b.done != nil {
-		return b.done, nil
+		return b.done, b.of, nil
 	}
-	now, done := b.clock(), make(chan struct{})
+	now, done, list := b.clock(), make(chan struct{}), b.list
 	if age := now.Sub(b.tried); !b.tried.IsZero() && age >= 0 && age < max(freshFor, patience*b.took) {
 		close(done)
-		return done, nil
+		return done, list, nil
 	}
-	b.tried, b.done = now, done
+	b.tried, b.done, b.of = now, done, list
 	b.running.Go(func() {
 		defer close(done)
-		err := b.refresh(b.ctx, now)
+		err := b.refresh(b.ctx, *list, now)
 		var states []BudgetState
 		if err == nil {
-			states = b.sum(now)
+			states = b.sum(*list, now)
 		}
 		b.asking.Lock()
 		defer b.asking.Unlock()
 		b.took, b.failed, b.done = b.clock().Sub(now), err, nil
-		if err == nil {
+		switch {
+		case b.list != list: // others were set meanwhile
+			b.tried, b.failed = time.Time{}, nil
+		case err == nil:
 			b.states, b.at = states, now
 		}
 	})
-	return done, nil
+	return done, list, nil
 }
 
 // refresh reads what changed.
-func (b *Budgets) refresh(ctx context.Context, now time.Time) error {
-	for p := range b.marks {
+func (b *Budgets) refresh(ctx context.Context, list []Budget, now time.Time) error {
+	projects := projectsOf(list)
+	maps.DeleteFunc(b.sums, func(p signal.Project, _ *ledgerSums) bool { return !projects[p] })
+	for p := range projects {
 		changed, all := b.take(p, now)
-		if err := b.refreshProject(ctx, p, now, changed, all); err != nil {
+		if err := b.refreshProject(ctx, p, list, now, changed, all); err != nil {
 			b.Forget(p)
 			return err
 		}
@@ -365,8 +417,8 @@ func (b *Budgets) take(p signal.Project, now time.Time) (changed []string, all b
 	return changed, all
 }
 
-func (b *Budgets) refreshProject(ctx context.Context, p signal.Project, now time.Time, changed []string, all bool) error {
-	since, until := b.window(p, now)
+func (b *Budgets) refreshProject(ctx context.Context, p signal.Project, list []Budget, now time.Time, changed []string, all bool) error {
+	since, until := window(list, p, now)
 	s := b.sums[p]
 	if all || s == nil || since.Before(s.since) {
 		fresh := &ledgerSums{since: since, buckets: map[int64]map[Work]*spent{}}
@@ -398,12 +450,12 @@ func (b *Budgets) refreshProject(ctx context.Context, p signal.Project, now time
 }
 
 // window is the time that the budgets of a project are about.
-func (b *Budgets) window(p signal.Project, now time.Time) (since, until time.Time) {
-	for i := range b.list {
-		if b.list[i].Project != p {
+func window(list []Budget, p signal.Project, now time.Time) (since, until time.Time) {
+	for i := range list {
+		if list[i].Project != p {
 			continue
 		}
-		start, end := b.list[i].Period.bounds(now)
+		start, end := list[i].Period.bounds(now)
 		if since.IsZero() || start.Before(since) {
 			since = start
 		}
@@ -478,10 +530,10 @@ func (b *Budgets) read(ctx context.Context, p signal.Project, to *ledgerSums, si
 
 // sum adds the buckets up for each budget. A budget that is not for each of something has a line even when nothing is
 // spent.
-func (b *Budgets) sum(now time.Time) []BudgetState {
+func (b *Budgets) sum(list []Budget, now time.Time) []BudgetState {
 	states := []BudgetState{}
-	for i := range b.list {
-		budget := &b.list[i]
+	for i := range list {
+		budget := &list[i]
 		start, end := budget.Period.bounds(now)
 		lines := map[Work]*spent{}
 		if len(budget.Per) == 0 {

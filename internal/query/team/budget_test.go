@@ -265,3 +265,56 @@ func TestBudgetsEqualCosts(t *testing.T) {
 		}
 	}
 }
+
+// TestSetBudgets: other budgets hold at once, for what was spent before they were set, also in projects that had none.
+func TestSetBudgets(t *testing.T) {
+	m, b := watched(t, []Budget{{Name: "hour", Project: "default", Period: Hourly, USD: 100_000_000}}, time.Date(2026, 3, 20, 10, 30, 0, 0, time.UTC))
+	check := func(want ...string) {
+		t.Helper()
+		if d := cmp.Diff(strings.Join(want, "\n"), m.states(b)); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+	}
+	m.add("t0", "a", "", "chat", "gpt", 3*time.Hour, 50, cost(50, "prices")...)
+	m.add("t1", "a", "", "chat", "gpt", 10*time.Minute, 40, cost(40, "prices")...)
+	check("hour /// $0.00004 of 0.0001, 40 of 0 tokens, 1 calls, 0 unpriced, 0.40 false")
+	b.Set([]Budget{{Name: "day", Project: "default", Period: Daily, Tokens: 100}, {Name: "theirs", Project: "other", Period: Daily, USD: 1}})
+	if b.Len() != 2 {
+		t.Errorf("%d budgets", b.Len())
+	}
+	m.now = m.now.Add(-2 * time.Second) // no time goes by: what was known before does not hold
+	check("day /// $0.00009 of 0, 90 of 100 tokens, 2 calls, 0 unpriced, 0.90 false",
+		"theirs /// $0 of 0.000000000001, 0 of 0 tokens, 0 calls, 0 unpriced, 0.00 false")
+	m.add("t2", "a", "", "chat", "gpt", 5*time.Minute, 10, cost(10, "prices")...)
+	check("day /// $0.0001 of 0, 100 of 100 tokens, 3 calls, 0 unpriced, 1.00 true",
+		"theirs /// $0 of 0.000000000001, 0 of 0 tokens, 0 calls, 0 unpriced, 0.00 false")
+	b.Set(nil)
+	check("")
+}
+
+// TestSetBudgetsWhileTheyAreRead: an answer is never of budgets that were set aside meanwhile.
+func TestSetBudgetsWhileTheyAreRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := watched(t, []Budget{{Name: "hour", Project: "default", Period: Hourly, USD: 1}}, time.Now())
+		b.clock, m.now = time.Now, time.Now()
+		g := &gated{Events: m.db, let: make(chan error)}
+		b.Use(NewCosts(g, CostOptions{Prices: func() Prices { return m.book }, Writer: m.db}))
+		type answer struct {
+			states []BudgetState
+			err    error
+		}
+		got := make(chan answer)
+		go func() {
+			states, _, err := b.States(t.Context())
+			got <- answer{states, err}
+		}()
+		synctest.Wait()
+		b.Set([]Budget{{Name: "day", Project: "default", Period: Daily, USD: 1}})
+		g.let <- nil
+		g.let <- nil // it is read again for those
+		if a := <-got; a.err != nil || len(a.states) != 1 || a.states[0].Name != "day" {
+			t.Errorf("got %+v", a)
+		}
+		b.Close()
+	})
+}

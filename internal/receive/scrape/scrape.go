@@ -85,6 +85,14 @@ func (m *Manager) report(what string, err error) {
 	}
 }
 
+// Check tells what is wrong with cfg's scrape_configs and the files of its scrape_config_files.
+func Check(cfg *config.Config) error {
+	if _, err := cfg.GetScrapeConfigs(); err != nil {
+		return fmt.Errorf("read scrape_configs: %w", err)
+	}
+	return nil
+}
+
 // Apply makes cfg's scrape_configs the ones in force. After an error those before stay.
 func (m *Manager) Apply(cfg *config.Config) error {
 	scrapes, err := cfg.GetScrapeConfigs()
