@@ -4,9 +4,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/prometheus/alertmanager/dispatch"
+
+	"github.com/mindscope/mindscope/internal/config"
 	"github.com/mindscope/mindscope/test/harness"
 )
 
@@ -31,11 +37,37 @@ func TestDemo(t *testing.T) {
 			t.Errorf("the demo does not show %q:\n%s", want, out)
 		}
 	}
+	checkHurried(t, string(out))
 	if svg, err := os.ReadFile(picture); err != nil || !strings.Contains(string(svg), "task task-417") {
 		t.Errorf("the picture: %v\n%s", err, svg)
 	}
 	left, err := filepath.Glob(filepath.Join(temp, "mindscope-demo-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("the demo left %v behind (%v)", left, err)
+	}
+}
+
+// checkHurried: the demo says which settings it changed so that nobody has to wait, and what they are when shipped.
+func checkHurried(t *testing.T, out string) {
+	t.Helper()
+	shipped := map[string]string{
+		"route.group_wait": config.FormatDuration(dispatch.DefaultRouteOpts.GroupWait), "route.group_interval": config.FormatDuration(dispatch.DefaultRouteOpts.GroupInterval),
+	}
+	for _, s := range config.Describe() {
+		shipped[s.Key] = s.Default
+	}
+	var said []string
+	for _, m := range regexp.MustCompile(`(?m)^  ([a-z_.]+) +(\d+s) +shipped: (\S+)$`).FindAllStringSubmatch(out, -1) {
+		said = append(said, m[1])
+		if shipped[m[1]] != m[3] {
+			t.Errorf("the demo says that %s is %s when shipped; it is %q", m[1], m[3], shipped[m[1]])
+		}
+		if d, err := time.ParseDuration(m[2]); err != nil || d > time.Minute {
+			t.Errorf("the demo sets %s to %s (%v)", m[1], m[2], err)
+		}
+	}
+	slices.Sort(said)
+	if want := "metrics.own_interval route.group_interval route.group_wait rules.every rules.for rules.window"; strings.Join(said, " ") != want {
+		t.Errorf("the demo says that it changed %v, want %s\n%s", said, want, out)
 	}
 }
