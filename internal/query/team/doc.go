@@ -42,6 +42,9 @@ type Questions struct {
 	events Reader
 	watch  Watch
 	clock  func() time.Time
+	kept   keptTasks
+	// keepFrom is from how many spans on sums are kept.
+	keepFrom int
 }
 
 // New returns Questions to events.
@@ -49,7 +52,7 @@ func New(events Reader, o Options) *Questions {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	return &Questions{events: events, watch: o.Watch, clock: o.Clock}
+	return &Questions{events: events, watch: o.Watch, clock: o.Clock, keepFrom: largeTask}
 }
 
 // span reads a span or start row of p.

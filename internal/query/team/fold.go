@@ -68,6 +68,8 @@ type Fold struct {
 	index    map[SpanID]int
 	verdicts map[SpanID]verdict
 	forest   *forest // nil after a change
+	// shared says that another task has spans in one of the traces.
+	shared bool
 }
 
 // verdict is a judge's score that came in a log record.

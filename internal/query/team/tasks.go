@@ -273,22 +273,27 @@ func (s *taskSearch) sumAll(ctx context.Context, keys map[taskKey]int) error {
 
 // sum folds the tasks of a team with these ids; the provisional ones when team is "".
 func (s *taskSearch) sum(ctx context.Context, team string, ids []string) error {
-	filter := store.And{store.In{Field: store.FieldTaskID, Values: ids}, store.Eq(store.FieldTeam, team)}
+	whose := store.Eq(store.FieldTeam, team)
 	if team == "" {
-		filter[1] = store.Eq(store.FieldTaskProvisional, "true")
+		whose = store.Eq(store.FieldTaskProvisional, "true")
 		joined, err := s.joined(ctx, ids)
 		if err != nil {
 			return err
 		}
 		ids = slices.DeleteFunc(ids, func(id string) bool { return joined[id] })
-		filter[0] = store.In{Field: store.FieldTaskID, Values: ids}
 	}
+	of := func(ids []string) store.And { return store.And{store.In{Field: store.FieldTaskID, Values: ids}, whose} }
+	ids, known, taken, err := s.takeKept(ctx, team, ids, of)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	filter := of(ids)
 	folds, cut, err := s.fold(ctx, filter)
 	if err != nil {
 		return err
 	}
 	if team != "" {
-		if err := s.adopt(ctx, folds); err != nil {
+		if err := s.adopt(ctx, folds, taken); err != nil {
 			return err
 		}
 	}
@@ -301,6 +306,9 @@ func (s *taskSearch) sum(ctx context.Context, team string, ids []string) error {
 		sum := f.Summary(now)
 		sum.Cut = cut[id]
 		s.tasks[taskKey{team, id}] = sum
+		if err := s.keep(ctx, team, id, f, sum, known[id], of); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -336,13 +344,19 @@ func (s *taskSearch) fold(ctx context.Context, filter store.Filter) (folds map[s
 	return folds, cut, nil
 }
 
-// adopt adds the spans that know of no task to the one task of their trace.
-func (s *taskSearch) adopt(ctx context.Context, folds map[string]*Fold) error {
+// adopt adds the spans that know of no task to the one task of their trace. Others have the traces that are taken.
+func (s *taskSearch) adopt(ctx context.Context, folds map[string]*Fold, taken []string) error {
 	owner := map[string]*Fold{} // nil: several tasks have the trace
+	for _, trace := range taken {
+		owner[trace] = nil
+	}
 	for _, f := range folds {
 		for _, trace := range f.traces() {
-			if _, taken := owner[trace]; taken {
-				owner[trace] = nil
+			if other, taken := owner[trace]; taken {
+				owner[trace], f.shared = nil, true
+				if other != nil {
+					other.shared = true
+				}
 				continue
 			}
 			owner[trace] = f
@@ -352,6 +366,7 @@ func (s *taskSearch) adopt(ctx context.Context, folds map[string]*Fold) error {
 		return err
 	}
 	traces := slices.Sorted(maps.Keys(owner))
+	traces = slices.DeleteFunc(traces, func(trace string) bool { return owner[trace] == nil })
 	if len(traces) == 0 {
 		return nil
 	}
