@@ -244,7 +244,7 @@ func (g *groupFilter) mayHold(groups []traceGroup) bool {
 }
 
 // inGroups hands on the traces that may have a group as asked for, with a span in the rest of the time. Time is parted so
-// that the groups of a part can be held; those of traces that reach out of it are not known, so that they are handed on.
+// that the groups of a part can be held; traces that reach out of it are judged by the groups of all their spans.
 func (c *candidates) inGroups(ctx context.Context, rest signal.TimeRange) error {
 	rest.Start = max(rest.Start, 0)
 	for size := firstGroups; !rest.Empty() && !c.stopped; {
@@ -299,6 +299,26 @@ func (c *candidates) groupsOf(ctx context.Context, at signal.TimeRange) (int, er
 
 // mayMatch returns the traces that may match, each with the newest step of its spans, newest first.
 func (c *candidates) mayMatch(ctx context.Context, answer []store.Group, at signal.TimeRange) ([]traceGroup, error) {
+	found, others := c.part(answer)
+	out, ranges, err := c.reachOut(ctx, others, at)
+	if err != nil {
+		return nil, err
+	}
+	for chunk := range slices.Chunk(out, batchOfTraces) {
+		whole, err := c.whole(ctx, chunk, ranges)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, whole...)
+	}
+	slices.SortFunc(found, func(a, b traceGroup) int {
+		return cmp.Or(cmp.Compare(b.start, a.start), strings.Compare(a.trace, b.trace))
+	})
+	return found, nil
+}
+
+// part parts traces into those that may match by these groups, and the others; each with its newest group.
+func (c *candidates) part(answer []store.Group) (found, others []traceGroup) {
 	groups := make([]traceGroup, 0, len(answer))
 	for i := range answer {
 		g := c.groups.read(&answer[i])
@@ -310,7 +330,6 @@ func (c *candidates) mayMatch(ctx context.Context, answer []store.Group, at sign
 	slices.SortFunc(groups, func(a, b traceGroup) int {
 		return cmp.Or(strings.Compare(a.trace, b.trace), strings.Compare(a.key, b.key))
 	})
-	var found, others []traceGroup
 	for len(groups) > 0 {
 		n := 1
 		for n < len(groups) && groups[n].trace == groups[0].trace {
@@ -324,16 +343,12 @@ func (c *candidates) mayMatch(ctx context.Context, answer []store.Group, at sign
 		}
 		groups = groups[n:]
 	}
-	out, err := c.reachOut(ctx, others, at)
-	found = append(found, out...)
-	slices.SortFunc(found, func(a, b traceGroup) int {
-		return cmp.Or(cmp.Compare(b.start, a.start), strings.Compare(a.trace, b.trace))
-	})
-	return found, err
+	return found, others
 }
 
-// reachOut returns those of traces that may have spans outside a time.
-func (c *candidates) reachOut(ctx context.Context, traces []traceGroup, at signal.TimeRange) ([]traceGroup, error) {
+// reachOut returns those of traces that may have spans outside a time, and where they lie. A range is not known when a part of
+// the store does not answer.
+func (c *candidates) reachOut(ctx context.Context, traces []traceGroup, at signal.TimeRange) ([]traceGroup, map[string]signal.TimeRange, error) {
 	ids := make([]string, len(traces))
 	for i, t := range traces {
 		ids[i] = t.trace
@@ -341,9 +356,9 @@ func (c *candidates) reachOut(ctx context.Context, traces []traceGroup, at signa
 	ranges, err := c.run.events.TraceRanges(ctx, c.run.project, ids)
 	switch {
 	case errors.Is(err, store.ErrPartial):
-		c.run.partial = true
+		c.run.partial, ranges = true, nil
 	case err != nil:
-		return nil, fmt.Errorf("look up traces: %w", err)
+		return nil, nil, fmt.Errorf("look up traces: %w", err)
 	}
 	var out []traceGroup
 	for _, t := range traces {
@@ -355,5 +370,55 @@ func (c *candidates) reachOut(ctx context.Context, traces []traceGroup, at signa
 			c.run.traces++
 		}
 	}
-	return out, nil
+	return out, ranges, nil
+}
+
+// whole returns those of traces that may match by the groups of all their spans, and those of which it is not known.
+func (c *candidates) whole(ctx context.Context, traces []traceGroup, ranges map[string]signal.TimeRange) ([]traceGroup, error) {
+	var at signal.TimeRange
+	ids := make([]string, len(traces))
+	for i, t := range traces {
+		r, ok := ranges[t.trace]
+		if !ok {
+			return traces, nil
+		}
+		ids[i] = t.trace
+		at = at.Include(r.Start).Include(r.End - 1)
+	}
+	ask := c.groups.ask(at)
+	ask.Step = 0
+	of := store.Filter(store.In{Field: store.FieldTraceID, Values: ids})
+	if ask.Filter != nil {
+		of = store.And{of, ask.Filter}
+	}
+	ask.Filter = of
+	answer, err := c.run.events.Aggregate(ctx, c.run.project, ask)
+	switch {
+	case errors.Is(err, store.ErrTooMany):
+		return traces, nil
+	case errors.Is(err, store.ErrPartial):
+		c.run.partial = true
+		return traces, nil
+	case err != nil:
+		return nil, fmt.Errorf("group spans of traces: %w", err)
+	}
+	held := len(answer) * 2 * groupBytes
+	if err := c.run.budget.take(held); err != nil {
+		return nil, err
+	}
+	defer func() { c.run.budget.used -= int64(held) }()
+	spans := c.run.spans
+	found, _ := c.part(answer)
+	c.run.spans = spans // they were counted before
+	may := make(map[string]bool, len(found))
+	for _, t := range found {
+		may[t.trace] = true
+	}
+	return slices.DeleteFunc(traces, func(t traceGroup) bool {
+		if !may[t.trace] && !c.seen[t.trace] {
+			c.seen[t.trace] = true
+			c.run.traces++
+		}
+		return !may[t.trace]
+	}), nil
 }
