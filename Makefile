@@ -33,7 +33,7 @@ e2e: build node ## run only the black box tests against bin/mindscope
 
 .PHONY: fault
 fault: build ## kill the server, take its disk away and damage its folder, and count what is lost: bench/fault.json
-	MINDSCOPE_FAULT=full $(GO) test -count=1 -v -timeout 30m ./test/fault
+	MINDSCOPE_FAULT=full $(GO) test -tags longfault -count=1 -v -timeout 30m ./test/fault
 
 # The black box tests send with the OpenTelemetry SDK for Node.
 .PHONY: node

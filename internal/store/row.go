@@ -94,7 +94,7 @@ const (
 	// Money is FieldCostMicro·10⁻⁶ $ + FieldCostRest·10⁻¹² $, 0 ≤ rest < 10⁶: two integers whose float sums stay exact.
 	FieldCostMicro    = "cost_micro_usd"
 	FieldCostRest     = "cost_rest_pico_usd"
-	FieldCostSource   = "cost_source" // prices, provider
+	FieldCostSource   = "cost_source" // prices, provider, refused
 	FieldPriceVersion = "price_version"
 	FieldCostParts    = "cost_parts" // JSON: pico-dollars by bucket of tokens
 

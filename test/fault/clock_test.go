@@ -1,3 +1,5 @@
+//go:build longfault
+
 package fault
 
 import (
@@ -16,7 +18,8 @@ import (
 )
 
 // clockServer builds the server with a clock that can be set, and makes it the one that harness starts. The server's own code is
-// as it is; Go's package time gets one line more, and nearly everything is compiled anew, which takes minutes the first time.
+// as it is; Go's package time gets one line more, and nearly everything is compiled anew, which takes minutes: so this is a test of
+// `make fault` alone, by its build tag. The store's own test of the clock runs everywhere.
 // set sets the clock of all servers forth by a time, back when it is negative.
 func clockServer(t *testing.T) (set func(d time.Duration)) {
 	t.Helper()

@@ -9,6 +9,7 @@ package cost
 import (
 	"context"
 	"maps"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,10 +53,12 @@ const maxModelName = 200
 // otherModels counts the misses of models that are too many.
 const otherModels = "other"
 
-// SourcePrices and SourceProvider say who computed a cost: the book, or the sender.
+// SourcePrices and SourceProvider say who computed a cost: the book, or the sender. SourceRefused says that the provider refused
+// the call, which costs nothing.
 const (
 	SourcePrices   = "prices"
 	SourceProvider = "provider"
+	SourceRefused  = "refused"
 )
 
 // New returns a Sink in front of next.
@@ -165,6 +168,8 @@ type found struct {
 	operation string
 	hasUsage  bool
 	reported  bool
+	// refused says that the provider answered with an error's status: nothing was generated, and nothing is charged.
+	refused bool
 }
 
 func (s *Sink) price(book *Book, attrs pcommon.Map, at time.Time) {
@@ -178,10 +183,17 @@ func (s *Sink) price(book *Book, attrs pcommon.Map, at time.Time) {
 	if ok {
 		q, ok = book.PriceCall(c.Call)
 	}
-	if !ok {
-		if inference(c.operation) {
-			s.miss(c.Model)
-		}
+	switch {
+	case ok:
+	case !inference(c.operation):
+		return
+	case c.refused && !c.hasUsage:
+		attrs.PutInt(conv.MindscopeCostMicroUSD, 0)
+		attrs.PutInt(conv.MindscopeCostRestPicoUSD, 0)
+		attrs.PutStr(conv.MindscopeCostSource, SourceRefused)
+		return
+	default:
+		s.miss(c.Model)
 		return
 	}
 	micro, rest := q.Total().Micro()
@@ -206,7 +218,12 @@ func inference(operation string) bool {
 func read(attrs pcommon.Map) found {
 	var c found
 	for k, v := range attrs.All() {
-		if !strings.HasPrefix(k, "mindscope.") && k != conv.GenAIRequestModel {
+		switch {
+		case strings.HasPrefix(k, "mindscope."), k == conv.GenAIRequestModel:
+		case k == conv.HTTPResponseStatusCode, k == conv.ErrorType:
+			c.refused = c.refused || isRefusal(v)
+			continue
+		default:
 			continue
 		}
 		switch k {
@@ -235,6 +252,21 @@ func read(attrs pcommon.Map) found {
 		}
 	}
 	return c
+}
+
+// isRefusal tells whether the value of http.response.status_code or error.type is a status of HTTP that stands for an error. Most
+// other types of errors say nothing of the sort: a time-out may well be charged.
+func isRefusal(v pcommon.Value) bool {
+	status := int64(0)
+	switch v.Type() { //nolint:exhaustive // others are no status
+	case pcommon.ValueTypeInt:
+		status = v.Int()
+	case pcommon.ValueTypeStr:
+		if len(v.Str()) == len("429") {
+			status, _ = strconv.ParseInt(v.Str(), 10, 64)
+		}
+	}
+	return status >= 400 && status <= 599
 }
 
 func (s *Sink) miss(model string) {

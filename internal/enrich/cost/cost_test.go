@@ -287,10 +287,23 @@ func TestTraces(t *testing.T) {
 	f(chat(nil), map[string]any{})
 	f(chat(map[string]any{conv.MindscopeModel: "mine", conv.MindscopeTokensInput: int64(1)}), map[string]any{})
 	f(map[string]any{"http.method": "GET"}, map[string]any{})
+	// What the provider refused costs nothing; what failed in another way may have been charged.
+	free := map[string]any{conv.MindscopeCostMicroUSD: int64(0), conv.MindscopeCostRestPicoUSD: int64(0), conv.MindscopeCostSource: "refused"}
+	f(chat(map[string]any{conv.HTTPResponseStatusCode: int64(429), conv.ErrorType: "rate_limit_exceeded"}), free)
+	f(chat(map[string]any{conv.ErrorType: "503"}), free)
+	f(chat(map[string]any{conv.HTTPResponseStatusCode: "404"}), free)
+	f(map[string]any{conv.MindscopeOperation: "invoke_agent", conv.ErrorType: "503"}, map[string]any{})
+	for _, failed := range []map[string]any{
+		{conv.HTTPResponseStatusCode: int64(200), conv.ErrorType: "timeout"}, {conv.ErrorType: "999"}, {conv.ErrorType: "4xx"},
+		{conv.HTTPResponseStatusCode: 429.0},
+	} {
+		failed[conv.MindscopeModel] = "broke off"
+		f(chat(failed), map[string]any{})
+	}
 	// Counts that can't be true have no price, whatever they would add up to.
 	f(chat(map[string]any{conv.MindscopeTokensInput: int64(math.MaxInt64), conv.MindscopeTokensCacheRead: int64(1)}), map[string]any{})
 	f(chat(map[string]any{conv.MindscopeTokensInput: int64(-5), conv.MindscopeTokensOutput: int64(10)}), map[string]any{})
-	if diff := cmp.Diff(map[string]int64{"gpt-4o": 3, "mine": 1}, s.Misses()); diff != "" {
+	if diff := cmp.Diff(map[string]int64{"gpt-4o": 3, "mine": 1, "broke off": 4}, s.Misses()); diff != "" {
 		t.Errorf("misses: %s", diff)
 	}
 }
