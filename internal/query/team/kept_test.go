@@ -13,6 +13,7 @@ import (
 	"github.com/mindscope/mindscope/internal/query/overlay"
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
+	"github.com/mindscope/mindscope/internal/store/eventdb"
 	"github.com/mindscope/mindscope/internal/store/memdb"
 )
 
@@ -33,19 +34,37 @@ func (r *reads) Select(ctx context.Context, p signal.Project, q store.Select) it
 type keeper struct {
 	t    *testing.T
 	now  time.Time
-	db   *memdb.DB
+	db   store.Events
 	seen *reads
 	q    *Questions
 }
 
-func newKeeper(t *testing.T) *keeper {
+func newKeeper(t *testing.T, open func(*testing.T, func() time.Time) store.Events) *keeper {
 	k := &keeper{t: t, now: at.Add(time.Hour)}
 	clock := func() time.Time { return k.now }
-	k.db = memdb.New(memdb.Config{Clock: clock})
+	k.db = open(t, clock)
 	k.seen = &reads{Events: k.db}
 	k.q = New(overlay.New(k.seen, clock), Options{Clock: clock})
 	k.q.keepFrom = 3
 	return k
+}
+
+func inMemory(_ *testing.T, clock func() time.Time) store.Events {
+	return memdb.New(memdb.Config{Clock: clock})
+}
+
+func onDisk(t *testing.T, clock func() time.Time) store.Events {
+	t.Helper()
+	db, err := eventdb.Open(t.TempDir(), eventdb.Config{Clock: clock, Retention: 50 * 365 * 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
 }
 
 // ask lists the tasks, and compares them with what is summed up anew. It returns whether spans were read for it.
@@ -53,6 +72,11 @@ func (k *keeper) ask() bool {
 	k.t.Helper()
 	k.now = k.now.Add(20 * time.Second)
 	k.seen.spans = 0
+	if f, ok := k.db.(interface{ Flush() error }); ok {
+		if err := f.Flush(); err != nil {
+			k.t.Fatal(err)
+		}
+	}
 	got, err := k.q.Tasks(k.t.Context(), p, TaskQuery{})
 	if err != nil {
 		k.t.Fatal(err)
@@ -173,10 +197,9 @@ func TestKeptSumsHoldUntilSomethingChanges(t *testing.T) {
 			}
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			k := newKeeper(t)
+		check := func(t *testing.T, k *keeper) {
+			t.Helper()
 			tell(t, k.db, keptTask)
-			k.t = t
 			k.settled()
 			change(k)
 			if !k.ask() {
@@ -185,12 +208,14 @@ func TestKeptSumsHoldUntilSomethingChanges(t *testing.T) {
 			k.ask()
 			k.ask()
 			k.ask()
-		})
+		}
+		t.Run("memdb/"+name, func(t *testing.T) { check(t, newKeeper(t, inMemory)) })
+		t.Run("eventdb/"+name, func(t *testing.T) { check(t, newKeeper(t, onDisk)) })
 	}
 }
 
 func TestWhatIsNotKept(t *testing.T) {
-	k := newKeeper(t)
+	k := newKeeper(t, inMemory)
 	tell(t, k.db, keptTask)
 	r := k.row("invoke_agent writer")
 	r.Kind, r.ID = store.KindStart, "start"
