@@ -157,6 +157,7 @@ func (a *App) Start(ctx context.Context) error {
 
 // start is the order of the parts.
 func (a *App) start(ctx context.Context) error {
+	a.catchHangups()
 	if err := signal.ReuseMemory(); err != nil {
 		return err
 	}

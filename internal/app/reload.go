@@ -24,6 +24,8 @@ import (
 type reloads struct {
 	mu    sync.Mutex // one reload at a time
 	parts []reload
+	// hangups are the SIGHUPs that were not answered yet.
+	hangups chan os.Signal
 
 	told    sync.Mutex // guards what follows: whoever asks does not wait for a reload
 	last    time.Time  // when files were read last
@@ -111,21 +113,26 @@ func (a *App) logChanges() {
 	a.log.Info("files are read anew", "changed", changed)
 }
 
-// startReloads reloads at each SIGHUP, and tells how reloads went, until the server stops. What was read at start could be used.
+// catchHangups keeps a SIGHUP that comes while the server starts or stops from ending it.
+func (a *App) catchHangups() {
+	a.reloads.hangups = make(chan os.Signal, 1)
+	signal.Notify(a.reloads.hangups, syscall.SIGHUP)
+	a.running("signals", func(context.Context) error { signal.Stop(a.reloads.hangups); return nil })
+}
+
+// startReloads reloads at each SIGHUP, also at one that came before, and tells how reloads went, until the server stops. What was read at start could be used.
 func (a *App) startReloads(m *metricsPart) {
 	a.reloads.told.Lock()
 	a.reloads.last, a.reloads.success, a.reloads.ok = time.Now(), time.Now(), true
 	a.reloads.told.Unlock()
 	a.addReloads(m)
 	a.observeReloads()
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
 			select {
-			case <-hangups:
+			case <-a.reloads.hangups:
 				_ = a.Reload() // it is logged
 			case <-done:
 				return
@@ -133,7 +140,6 @@ func (a *App) startReloads(m *metricsPart) {
 		}
 	})
 	a.running("reloads", func(context.Context) error {
-		signal.Stop(hangups)
 		close(done)
 		running.Wait()
 		return nil

@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	promconfig "github.com/prometheus/prometheus/config"
@@ -206,4 +208,46 @@ func TestUndo(t *testing.T) {
 	}
 	f(true, "a 7s", "b 7s", "a 1m", "b 1m", "c 1m")
 	f(false, "a 7s", "b 7s", "c 7s", "a 1m", "b 1m", "c 1m")
+}
+
+// hangup sends this process a SIGHUP at the first line of a log.
+type hangup struct {
+	*logged
+	once sync.Once
+	t    *testing.T
+}
+
+func (h *hangup) Write(b []byte) (int, error) {
+	h.once.Do(func() {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			h.t.Error(err)
+		}
+	})
+	return h.logged.Write(b)
+}
+
+// TestHangupAtStart: a SIGHUP that comes before the server is ready does not end it; it is answered when it can be.
+func TestHangupAtStart(t *testing.T) {
+	cfg := settings(t.TempDir())
+	cfg.Log.Level = slog.LevelDebug
+	log := &hangup{logged: &logged{}, t: t}
+	a, err := New(cfg, Build{Version: "test", Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); ; {
+		if strings.Contains(log.take(), "files are read anew") {
+			break
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Error("the signal is not answered")
+			break
+		}
+	}
+	if err := a.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
