@@ -111,7 +111,7 @@ const (
 	// singly is how many traces the store is asked for by their ids alone. More are read together, in the time where they lie.
 	singly = 64
 	// nearby is how far from its candidates the spans of a trace may lie for it to be read together with the others. The
-	// store knows where traces lie to half an hour.
+	// store knows where traces lie to five minutes, and to half an hour where an earlier release wrote its index.
 	nearby = int64(45 * time.Minute)
 	// batchOfTraces bounds the traces that are held at once.
 	batchOfTraces = 500

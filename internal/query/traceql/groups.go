@@ -18,8 +18,11 @@ import (
 const (
 	// firstGroups is the time that the store is asked to count first: a search that finds enough in it ends soon. It is
 	// parted into groupSteps, so that newer traces are known from older ones.
-	firstGroups = int64(5 * time.Minute)
+	firstGroups = int64(15 * time.Minute)
 	groupSteps  = 64
+	// placeBlock is how exactly stores know where traces lie. Parts of time begin and end with such blocks: in others, no
+	// trace would be known to lie whole.
+	placeBlock = int64(5 * time.Minute)
 )
 
 // groupFilter is what a pipeline that begins with a filter, by() or not, and a comparison of scalars asks of the groups of a
@@ -248,13 +251,10 @@ func (g *groupFilter) mayHold(groups []traceGroup) bool {
 func (c *candidates) inGroups(ctx context.Context, rest signal.TimeRange) error {
 	rest.Start = max(rest.Start, 0)
 	for size := firstGroups; !rest.Empty() && !c.stopped; {
-		at := rest
-		if at.End-at.Start > size {
-			at.Start = at.End - size
-		}
+		at := newestPart(rest, size)
 		n, err := c.groupsOf(ctx, at)
 		if errors.Is(err, store.ErrTooMany) && at.End-at.Start > int64(time.Second) {
-			size = (at.End - at.Start) / 8
+			size = fewer(at.End - at.Start)
 			continue
 		}
 		if err != nil {
@@ -266,6 +266,26 @@ func (c *candidates) inGroups(ctx context.Context, rest signal.TimeRange) error 
 		}
 	}
 	return nil
+}
+
+// fewer returns the time to ask for when one has too many groups: parts of a block come after a whole one.
+func fewer(size int64) int64 {
+	if size > placeBlock {
+		return max(size/8, placeBlock)
+	}
+	return size / 8
+}
+
+// newestPart returns the last part of a time, no longer than size. It begins with a block, unless one is longer than it.
+func newestPart(rest signal.TimeRange, size int64) signal.TimeRange {
+	if rest.End-rest.Start <= size {
+		return rest
+	}
+	start := rest.End - size
+	if in := start % placeBlock; in > 0 && start-in < rest.End-placeBlock {
+		start += placeBlock - in
+	}
+	return signal.TimeRange{Start: start, End: rest.End}
 }
 
 // groupsOf does it for one part of the time. It returns how many groups there were.

@@ -195,16 +195,74 @@ func TestGroupsSpareSpans(t *testing.T) {
 	}
 }
 
+// inBlocks is a store that knows where traces lie to blocks of five minutes. It counts the traces whose groups it is asked for.
+type inBlocks struct {
+	store.Events
+	traces int
+}
+
+func (s *inBlocks) TraceRanges(ctx context.Context, p signal.Project, ids []string) (map[string]signal.TimeRange, error) {
+	const block = int64(5 * time.Minute)
+	ranges, err := s.Events.TraceRanges(ctx, p, ids)
+	for id, r := range ranges {
+		last := r.End - 1
+		ranges[id] = signal.TimeRange{Start: r.Start - r.Start%block, End: last - last%block + block}
+	}
+	return ranges, err
+}
+
+func (s *inBlocks) Aggregate(ctx context.Context, p signal.Project, q store.Aggregate) ([]store.Group, error) {
+	if in, ok := q.Filter.(store.In); ok {
+		s.traces += len(in.Values)
+	}
+	return s.Events.Aggregate(ctx, p, q)
+}
+
+// single is a trace of one span.
+func single(n int, at time.Time, duration int64) store.Row {
+	r := store.Row{Kind: store.KindSpan, ID: fmt.Sprint(n), Time: at.UnixNano()}
+	r.Add(store.FieldTraceID, store.String(fmt.Sprintf("%032x", n)))
+	r.Add(store.FieldSpanID, store.String(fmt.Sprintf("%016x", n)))
+	r.Add(store.FieldDuration, store.Int(duration))
+	return r
+}
+
+// TestGroupsLookTwiceOnlyAtTheEnds: of all traces, only those in the blocks that the asked time ends in are asked for again.
+func TestGroupsLookTwiceOnlyAtTheEnds(t *testing.T) {
+	var rows []store.Row
+	for i := range 3 * 360 {
+		rows = append(rows, single(i+1, base().Add(time.Duration(i)*10*time.Second), 1))
+	}
+	f := func(from, to time.Duration, limit, want int) {
+		t.Helper()
+		mem := newMemory()
+		if _, err := mem.Write(t.Context(), p, rows); err != nil {
+			t.Fatal(err)
+		}
+		db := &inBlocks{Events: &counting{Events: mem, limit: limit}}
+		at := signal.Between(base().Add(from), base().Add(to))
+		found, err := New(db, Options{}).Search(t.Context(), p, SearchRequest{Query: parse(t, `{ } | count() > 1`), Time: at})
+		if all := int((to - from) / (10 * time.Second)); err != nil || len(found.Traces) != 0 || found.InspectedTraces != all {
+			t.Errorf("%s to %s: %+v, %v, want %d traces looked at", from, to, found, err, all)
+		}
+		if db.traces != want {
+			t.Errorf("%s to %s: %d traces were asked for again, want %d", from, to, db.traces, want)
+		}
+	}
+	f(time.Minute, 2*time.Hour+3*time.Minute, 0, 24+18)
+	f(0, 2*time.Hour+10*time.Second, 0, 1)
+	f(4*time.Minute+50*time.Second, 3*time.Hour, 0, 1)
+	f(0, 2*time.Hour, 0, 0)
+	f(time.Minute, 2*time.Hour+3*time.Minute, 100, 24+18) // parted further
+	f(time.Minute, 4*time.Minute, 3, 18)                  // into parts of a block
+}
+
 // TestGroupsNewestFirst: the newest traces that match are found, however many there are.
 func TestGroupsNewestFirst(t *testing.T) {
 	db := newMemory()
 	var rows []store.Row
 	for i := range 600 {
-		r := store.Row{Kind: store.KindSpan, ID: fmt.Sprint(i), Time: base().Add(time.Duration(i) * time.Minute).UnixNano()}
-		r.Add(store.FieldTraceID, store.String(fmt.Sprintf("%032x", i+1)))
-		r.Add(store.FieldSpanID, store.String(fmt.Sprintf("%016x", i+1)))
-		r.Add(store.FieldDuration, store.Int(int64(i)))
-		rows = append(rows, r)
+		rows = append(rows, single(i+1, base().Add(time.Duration(i)*time.Minute), int64(i)))
 	}
 	if _, err := db.Write(t.Context(), p, rows); err != nil {
 		t.Fatal(err)
