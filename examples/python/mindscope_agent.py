@@ -813,18 +813,23 @@ class _Client:
             self.broken("%d %s can't be sent to %s" % (len(items), kind, self.urls[kind]))
             self.count(refused=len(items))
             return
-        wait = 0.25
+        wait, tries, last = 0.25, 0, "there was no time to try"
         for _ in range(8):
             if time.monotonic() > self.deadline:
                 break
+            tries += 1
             try:
                 limit = max(0.1, min(self.timeout, self.deadline - time.monotonic()))
                 with self.opener.open(request, timeout=limit) as response:
-                    lost = _rejected(response.read(1 << 16), len(items))
+                    lost, why = _rejected(response.read(1 << 16), len(items))
                 self.count(sent=len(items) - lost, refused=lost)
+                if lost:
+                    self.warn("rejected", "%s took %d of %d %s and rejects the others: %s", self.urls[kind], len(items) - lost, len(items),
+                              _called(kind), why or "it does not say why, its log may")
                 return
             except urllib.error.HTTPError as e:
                 e.close()
+                last = "status %d" % e.code
                 if e.code not in (429, 502, 503, 504):
                     self.count(refused=len(items))
                     self.warn("refused", "%s refuses %s with status %d: %s", self.urls[kind], kind, e.code, _help(e.code))
@@ -834,6 +839,7 @@ class _Client:
                 except ValueError:
                     pass
             except Exception as e:  # refused, reset, timed out: the server may come back
+                last = str(e) or type(e).__name__
                 self.unreachable(self.urls[kind], e)
             wait = min(wait, 10.0)
             until = time.monotonic() + wait
@@ -841,6 +847,8 @@ class _Client:
                 self._lock.wait_for(lambda: self.deadline < until, wait)
             wait *= 2
         self.count(dropped=len(items))
+        self.warn("lost", "%d %s are lost, %s did not take them in %d attempts (the last: %s): a server that is too busy "
+                  "has its reasons in its log, one that is away at the end needs a longer shutdown(seconds)", len(items), _called(kind), self.urls[kind], tries, last)
 
     def flush(self, seconds: float) -> bool:
         """Waits until all that was put is sent or lost."""
@@ -857,6 +865,7 @@ class _Client:
         if not self.on:
             return True
         with self._lock:
+            before = self.stats.dropped
             self.stop, self.deadline = True, time.monotonic() + seconds
             self._lock.notify_all()
         self.thread.join(seconds + 0.5)
@@ -864,6 +873,9 @@ class _Client:
             self.on = False
             self.stats.dropped += len(self.queue)
             self.queue.clear()
+            lost = self.stats.dropped - before
+        if lost:
+            self.warn("left", "%d spans and log records that waited at the end are lost: shutdown(seconds) was too short for the server", lost)
         return not self.thread.is_alive()
 
 
@@ -876,13 +888,18 @@ def _help(status: int) -> str:
     return "the server's log says why"
 
 
-def _rejected(body: bytes, most: int) -> int:
-    """How many items a partly successful answer says were not taken."""
+def _called(kind: str) -> str:
+    return "spans" if kind == "traces" else "log records"
+
+
+def _rejected(body: bytes, most: int) -> Tuple[int, str]:
+    """How many items a partly successful answer says were not taken, and why."""
     try:
         partial = json.loads(body or b"{}").get("partialSuccess") or {}
-        return min(most, int(partial.get("rejectedSpans") or partial.get("rejectedLogRecords") or 0))
+        lost = int(partial.get("rejectedSpans") or partial.get("rejectedLogRecords") or 0)
+        return max(0, min(most, lost)), str(partial.get("errorMessage") or "")[:1024]
     except (ValueError, AttributeError, TypeError):
-        return 0
+        return 0, ""
 
 
 def _pairs(text: str) -> Dict[str, str]:

@@ -27,7 +27,7 @@ class Collector:
         self.logs: List[Dict[str, Any]] = []
         self.resources: List[Dict[str, Any]] = []
         self.answers: List[int] = []
-        self.partial: Optional[Dict[str, int]] = None
+        self.partial: Optional[Dict[str, Any]] = None
         self.hold = threading.Event()
         self.hold.set()
         outer = self
@@ -491,6 +491,42 @@ class Sending(Case):
                                 ("http://127.0.0.1:1", "start `mindscope serve`"), ("http://127.0.0.1:x", "start `mindscope serve`")):
             self.assertIn(helps, self.warnings(lambda: mindscope.setup("team", endpoint, interval=0.05)), endpoint)
             mindscope.shutdown(0.1)
+
+    def test_what_is_lost_is_warned_of(self) -> None:
+        self.collector.answers = [503] * 99
+        with self.assertLogs("mindscope", "WARNING") as logs:
+            self.start()
+            with mindscope.tool("search"):
+                pass
+            self.until(lambda: len(self.collector.answers) < 99, "the server is asked")
+            mindscope.shutdown(0.3)
+            self.until(lambda: mindscope.stats().dropped == 1, "the span is counted as dropped")
+            self.until(lambda: bool(logs.output), "it is warned of")
+        self.assertIn("1 spans are lost", logs.output[0])
+        self.assertIn("status 503", logs.output[0])
+        self.assertIn("shutdown(seconds)", logs.output[0])
+
+    def test_what_waits_at_the_end_is_warned_of(self) -> None:
+        self.collector.hold.clear()
+        with self.assertLogs("mindscope", "WARNING") as logs:
+            self.start(timeout=30)
+            for _ in range(mindscope.MAX_BATCH * 2):
+                with mindscope.tool("search"):
+                    pass
+            mindscope.shutdown(0.1)
+        self.collector.hold.set()
+        self.assertIn("spans and log records that waited at the end are lost", "\n".join(logs.output))
+
+    def test_what_is_rejected_is_warned_of(self) -> None:
+        self.collector.partial = {"rejectedSpans": "1", "errorMessage": "trace_id is empty"}
+        said = self.warnings(self.start)
+        self.assertEqual(said.count("rejects the others: trace_id is empty"), 1)  # once a minute
+        self.collector.partial = {"rejectedSpans": 0, "errorMessage": "a hint"}
+        with self.assertNoLogs("mindscope", "WARNING") if hasattr(self, "assertNoLogs") else self.subTest():
+            self.start()
+            with mindscope.tool("search"):
+                pass
+            self.assertTrue(mindscope.flush(5))
 
     def test_the_server_is_not_told_of_itself(self) -> None:
         self.start()
