@@ -2,6 +2,7 @@ package team
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -104,7 +105,7 @@ func (a *API) Live(view *live.View) {
 	sse.Register(a.huma, huma.Operation{
 		OperationID: "watch-tasks", Method: http.MethodGet, Path: Prefix + "/live",
 		Summary: "What runs just now, as server-sent events: all of it at once, then what changes",
-		Errors:  []int{http.StatusBadRequest},
+		Errors:  []int{http.StatusBadRequest}, Middlewares: huma.Middlewares{untimed},
 	}, map[string]any{"tasks": RunningTasks{}, "changes": TaskChanges{}}, func(ctx context.Context, in *liveInput, send sse.Sender) {
 		project, err := in.project()
 		if err != nil {
@@ -119,6 +120,36 @@ func (a *API) Live(view *live.View) {
 		watchTasks(ctx, f, last, send)
 	})
 	a.undescribe("/live")
+}
+
+// untimed lets a stream be silent for as long as it likes.
+func untimed(ctx huma.Context, next func(huma.Context)) {
+	if w, ok := ctx.BodyWriter().(http.ResponseWriter); ok {
+		ctx = eventContext{ctx, eventWriter{w}}
+	}
+	next(ctx)
+}
+
+type eventContext struct {
+	base
+	w eventWriter
+}
+
+func (c eventContext) BodyWriter() io.Writer { return c.w }
+
+// eventWriter takes back the deadline that huma sets for the writing of an event, once that is written. Over HTTP/2 a
+// deadline that passes ends the stream though nothing waits to be written, over HTTP/1.1 it spoils the end of the stream.
+type eventWriter struct{ http.ResponseWriter }
+
+// Unwrap lets huma find the writer that takes deadlines.
+func (w eventWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush ends an event.
+func (w eventWriter) Flush() {
+	c := http.NewResponseController(w.ResponseWriter)
+	if c.Flush() == nil { // what failed keeps its deadline, the next write fails too
+		_ = c.SetWriteDeadline(time.Time{})
+	}
 }
 
 // watchTasks sends what runs, or what changed after the event last, and then what changes, until ctx or the view ends, or

@@ -1,6 +1,10 @@
 package team
 
 import (
+	"bytes"
+	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -69,3 +73,68 @@ func watched(mux *http.ServeMux, last string) string {
 	}
 	return head + "\n" + w.Header().Get("Content-Type") + "\n\n" + strings.Join(events, "\n\n") + "\n"
 }
+
+// TestLiveOutlastsDeadlines: a stream that is silent for longer than the writing of one event may take goes on, over either
+// version of HTTP, and ends cleanly when the server stops.
+func TestLiveOutlastsDeadlines(t *testing.T) {
+	f := func(name string, version func(*http.Protocols)) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { outlasts(t, version) })
+		})
+	}
+	f("HTTP/1.1", func(p *http.Protocols) { p.SetHTTP1(true) })
+	f("HTTP/2", func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
+}
+
+func outlasts(t *testing.T, version func(*http.Protocols)) {
+	t.Helper()
+	view := live.New(live.Config{})
+	mux := http.NewServeMux()
+	Register(mux, nil, "v0.0.0").Live(view)
+	protocols := &http.Protocols{}
+	version(protocols)
+	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: mux, Protocols: protocols, ReadHeaderTimeout: time.Second}
+	go func() { _ = server.Serve(l) }()
+	defer server.Close()
+	transport := &http.Transport{Protocols: protocols, DialContext: l.dial}
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://server"+Prefix+"/live", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	defer time.AfterFunc(liveBeat*5/2, view.Close).Stop() // the deadline of the last event has passed
+	text, err := io.ReadAll(resp.Body)
+	if n := bytes.Count(text, []byte("data: ")); err != nil || n != 3 {
+		t.Errorf("%d events, want all that runs and 2 beats; then the end: %v\n%s", n, err, text)
+	}
+}
+
+// pipes connects clients to a server without the network, so that their time is the test's.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	p.conns <- server
+	return client, nil
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
