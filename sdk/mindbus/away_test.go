@@ -277,3 +277,44 @@ func TestCloseWhileDeclaring(t *testing.T) {
 	})
 	f("handle", func(ctx context.Context, bus *mindbus.Bus) error { return bus.Handle(ctx, "writer", echo) })
 }
+
+// deafTransport is a transport that declares queues and does not start their consumers.
+type deafTransport struct {
+	*mindbus.Memory
+	queues map[string]bool // declared and not deleted
+}
+
+var errDeaf = errors.New("no more consumers")
+
+func (t *deafTransport) Declare(ctx context.Context, q mindbus.Queue) error {
+	t.queues[q.Name] = true
+	return t.Memory.Declare(ctx, q)
+}
+
+func (t *deafTransport) Consume(context.Context, string, int) (mindbus.Consumer, error) { return nil, errDeaf }
+
+func (t *deafTransport) Delete(ctx context.Context, queue string) error {
+	delete(t.queues, queue)
+	return t.Memory.Delete(ctx, queue)
+}
+
+// TestCloseRemovesUnreadInbox: a queue for answers that was declared and never read goes with the bus.
+func TestCloseRemovesUnreadInbox(t *testing.T) {
+	tr := &deafTransport{Memory: mindbus.NewMemory(), queues: make(map[string]bool)}
+	bus, err := mindbus.New(tr, mindbus.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bus.Request(t.Context(), mindbus.Message{From: "boss", To: "writer"}); !errors.Is(err, errDeaf) {
+		t.Errorf("request: %v, want %v", err, errDeaf)
+	}
+	if len(tr.queues) != 1 {
+		t.Fatalf("the queues are %v, want that of the answers", tr.queues)
+	}
+	if err := errors.Join(bus.Close(t.Context()), tr.Close()); err != nil {
+		t.Error(err)
+	}
+	if len(tr.queues) != 0 {
+		t.Errorf("the bus left %v", tr.queues)
+	}
+}

@@ -50,7 +50,8 @@ type inbox struct {
 	reader   sync.WaitGroup
 
 	mu       sync.Mutex
-	consumer Consumer                // nil until the queue is there
+	declared bool                    // the queue is there, whether it has a consumer or not
+	consumer Consumer                // nil until the queue is read
 	waiting  map[string]chan Message // by the command's id; room for one answer each
 }
 
@@ -116,6 +117,9 @@ func (in *inbox) open(ctx context.Context) error {
 	if err := in.bus.transport.Declare(ctx, q); err != nil {
 		return err
 	}
+	in.mu.Lock()
+	in.declared = true
+	in.mu.Unlock()
 	consumer, err := in.bus.transport.Consume(ctx, in.queue, inboxPrefetch)
 	if err != nil {
 		return err
@@ -184,11 +188,16 @@ func (in *inbox) take(d Delivery) {
 
 // close ends the inbox, which nobody opens any more; ctx bounds how long it tries to remove the queue.
 func (in *inbox) close(ctx context.Context) {
-	if !in.isOpen() {
+	in.mu.Lock()
+	consumer, declared := in.consumer, in.declared
+	in.mu.Unlock()
+	if consumer != nil {
+		settle(consumer.Close())
+		in.reader.Wait()
+	}
+	if !declared {
 		return
 	}
-	settle(in.consumer.Close())
-	in.reader.Wait()
 	// A bus may go before its connection does. Without a connection the queue goes by itself a little later.
 	settle(in.bus.transport.Delete(ctx, in.queue))
 }
