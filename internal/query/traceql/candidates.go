@@ -235,14 +235,9 @@ func (c *candidates) add(id string, at signal.TimeRange) (more bool, err error) 
 	if c.seen[id] || id == "" {
 		return true, nil
 	}
-	if id, err = c.run.texts.text(id); err != nil {
+	if id, err = c.note(id); err != nil {
 		return false, err
 	}
-	if err := c.run.budget.take(len(id) + 40); err != nil {
-		return false, err
-	}
-	c.seen[id] = true
-	c.run.traces++
 	c.ids = append(c.ids, id)
 	c.within = c.within.Include(at.Start).Include(at.End - 1)
 	if len(c.ids) < c.size() {
@@ -251,4 +246,15 @@ func (c *candidates) add(id string, at signal.TimeRange) (more bool, err error) 
 	more, err = c.f(c.ids, c.within)
 	c.ids, c.within = nil, signal.TimeRange{}
 	return more, err
+}
+
+// note keeps that a trace was looked at, and returns the text that it keeps.
+func (c *candidates) note(id string) (string, error) {
+	id, err := c.run.texts.text(id)
+	if err != nil {
+		return "", err
+	}
+	c.seen[id] = true
+	c.run.traces++
+	return id, c.run.budget.take(len(id) + 40)
 }

@@ -204,6 +204,15 @@ type traceGroup struct {
 	none bool
 }
 
+// newestSpan is a trace with the step in which its newest span begins.
+type newestSpan struct {
+	trace string
+	start int64
+}
+
+// newestBytes is about what one takes, with the text.
+const newestBytes = 100
+
 func (g *groupFilter) read(group *store.Group) traceGroup {
 	out := traceGroup{trace: group.Key[0], start: group.Start, known: true, none: len(g.by) > 0, figures: figures{count: group.Values[0]}}
 	if g.ofDurations {
@@ -298,7 +307,8 @@ func (c *candidates) groupsOf(ctx context.Context, at signal.TimeRange) (int, er
 	case err != nil:
 		return 0, fmt.Errorf("group spans: %w", err)
 	}
-	held := len(answer) * 2 * groupBytes
+	n, step := len(answer), int64(ask.Step)
+	held := n * 2 * groupBytes
 	if err := c.run.budget.take(held); err != nil {
 		return 0, err
 	}
@@ -307,19 +317,106 @@ func (c *candidates) groupsOf(ctx context.Context, at signal.TimeRange) (int, er
 	if err != nil {
 		return 0, err
 	}
-	for _, t := range found {
-		more, err := c.add(t.trace, signal.TimeRange{Start: t.start, End: t.start + int64(ask.Step)})
-		if err != nil || !more {
-			c.stopped = true
-			return len(answer), err
+	held = len(found) * newestBytes
+	if err := c.run.budget.take(held); err != nil {
+		return 0, err
+	}
+	defer func() { c.run.budget.used -= int64(held) }()
+	if err := c.handOn(ctx, found, step, at.End); err != nil || c.stopped {
+		return n, err
+	}
+	return n, c.flush()
+}
+
+// handOn hands traces on, which are sorted by the steps of their newest spans; the last step may be cut short by the end. It
+// stops between steps only: in one, nothing tells newer traces from older ones.
+func (c *candidates) handOn(ctx context.Context, found []newestSpan, step, end int64) error {
+	for len(found) > 0 && !c.stopped {
+		n := 1
+		for n < len(found) && found[n].start == found[0].start {
+			n++
+		}
+		if err := c.handOnStep(ctx, found[:n], step, end); err != nil {
+			return err
+		}
+		clear(found[:n])
+		found = found[n:]
+	}
+	return nil
+}
+
+// handOnStep hands on the traces of one step. Where they are many, they are told apart by finer steps.
+func (c *candidates) handOnStep(ctx context.Context, found []newestSpan, step, end int64) error {
+	at := signal.TimeRange{Start: found[0].start, End: end}
+	if end-at.Start > step {
+		at.End = at.Start + step
+	}
+	if len(found) > batchOfTraces && step > int64(time.Second) {
+		finer, err := c.refine(ctx, found, at)
+		if err != nil {
+			return err
+		}
+		if finer > 0 {
+			return c.handOn(ctx, found, finer, at.End)
 		}
 	}
-	return len(answer), c.flush()
+	enough := false
+	for _, t := range found {
+		more, err := c.add(t.trace, at)
+		if err != nil {
+			return err
+		}
+		enough = enough || !more
+	}
+	if !enough {
+		return nil
+	}
+	err := c.flush()
+	c.stopped = true
+	return err
+}
+
+// refine sorts the traces of one step by finer ones, and returns how long those are; 0 when the store has too many groups.
+func (c *candidates) refine(ctx context.Context, found []newestSpan, at signal.TimeRange) (int64, error) {
+	ask := c.groups.ask(at)
+	ask.By, ask.Columns = ask.By[:1], ask.Columns[:1]
+	answer, err := c.run.events.Aggregate(ctx, c.run.project, ask)
+	switch {
+	case errors.Is(err, store.ErrTooMany):
+		return 0, nil
+	case errors.Is(err, store.ErrPartial):
+		c.run.partial = true
+	case err != nil:
+		return 0, fmt.Errorf("group spans of a step: %w", err)
+	}
+	held := len(answer) * 2 * groupBytes
+	if err := c.run.budget.take(held); err != nil {
+		return 0, err
+	}
+	defer func() { c.run.budget.used -= int64(held) }()
+	newest := make(map[string]int64, len(found))
+	for i := range answer {
+		trace := answer[i].Key[0]
+		newest[trace] = max(newest[trace], answer[i].Start)
+	}
+	for i := range found {
+		found[i].start = max(found[i].start, newest[found[i].trace])
+	}
+	sortNewest(found)
+	return int64(ask.Step), nil
+}
+
+func sortNewest(found []newestSpan) {
+	slices.SortFunc(found, func(a, b newestSpan) int {
+		return cmp.Or(cmp.Compare(b.start, a.start), strings.Compare(a.trace, b.trace))
+	})
 }
 
 // mayMatch returns the traces that may match, each with the newest step of its spans, newest first.
-func (c *candidates) mayMatch(ctx context.Context, answer []store.Group, at signal.TimeRange) ([]traceGroup, error) {
+func (c *candidates) mayMatch(ctx context.Context, answer []store.Group, at signal.TimeRange) ([]newestSpan, error) {
 	found, others := c.part(answer)
+	seen := func(t newestSpan) bool { return c.seen[t.trace] }
+	found, others = slices.DeleteFunc(found, seen), slices.DeleteFunc(others, seen)
 	out, ranges, err := c.reachOut(ctx, others, at)
 	if err != nil {
 		return nil, err
@@ -331,14 +428,12 @@ func (c *candidates) mayMatch(ctx context.Context, answer []store.Group, at sign
 		}
 		found = append(found, whole...)
 	}
-	slices.SortFunc(found, func(a, b traceGroup) int {
-		return cmp.Or(cmp.Compare(b.start, a.start), strings.Compare(a.trace, b.trace))
-	})
+	sortNewest(found)
 	return found, nil
 }
 
-// part parts traces into those that may match by these groups, and the others; each with its newest group.
-func (c *candidates) part(answer []store.Group) (found, others []traceGroup) {
+// part parts traces into those that may match by these groups, and the others.
+func (c *candidates) part(answer []store.Group) (found, others []newestSpan) {
 	groups := make([]traceGroup, 0, len(answer))
 	for i := range answer {
 		g := c.groups.read(&answer[i])
@@ -355,7 +450,10 @@ func (c *candidates) part(answer []store.Group) (found, others []traceGroup) {
 		for n < len(groups) && groups[n].trace == groups[0].trace {
 			n++
 		}
-		newest := slices.MaxFunc(groups[:n], func(a, b traceGroup) int { return cmp.Compare(a.start, b.start) })
+		newest := newestSpan{trace: groups[0].trace}
+		for _, g := range groups[:n] {
+			newest.start = max(newest.start, g.start)
+		}
 		if c.groups.mayHold(groups[:n]) {
 			found = append(found, newest)
 		} else {
@@ -368,7 +466,7 @@ func (c *candidates) part(answer []store.Group) (found, others []traceGroup) {
 
 // reachOut returns those of traces that may have spans outside a time, and where they lie. A range is not known when a part of
 // the store does not answer.
-func (c *candidates) reachOut(ctx context.Context, traces []traceGroup, at signal.TimeRange) ([]traceGroup, map[string]signal.TimeRange, error) {
+func (c *candidates) reachOut(ctx context.Context, traces []newestSpan, at signal.TimeRange) ([]newestSpan, map[string]signal.TimeRange, error) {
 	ids := make([]string, len(traces))
 	for i, t := range traces {
 		ids[i] = t.trace
@@ -380,13 +478,13 @@ func (c *candidates) reachOut(ctx context.Context, traces []traceGroup, at signa
 	case err != nil:
 		return nil, nil, fmt.Errorf("look up traces: %w", err)
 	}
-	var out []traceGroup
+	var out []newestSpan
 	for _, t := range traces {
 		r, ok := ranges[t.trace]
 		switch {
 		case !ok || r.Start < at.Start || r.End > at.End:
 			out = append(out, t)
-		case !c.seen[t.trace]:
+		default:
 			c.run.traces++
 		}
 	}
@@ -394,7 +492,7 @@ func (c *candidates) reachOut(ctx context.Context, traces []traceGroup, at signa
 }
 
 // whole returns those of traces that may match by the groups of all their spans, and those of which it is not known.
-func (c *candidates) whole(ctx context.Context, traces []traceGroup, ranges map[string]signal.TimeRange) ([]traceGroup, error) {
+func (c *candidates) whole(ctx context.Context, traces []newestSpan, ranges map[string]signal.TimeRange) ([]newestSpan, error) {
 	var at signal.TimeRange
 	ids := make([]string, len(traces))
 	for i, t := range traces {
@@ -434,11 +532,13 @@ func (c *candidates) whole(ctx context.Context, traces []traceGroup, ranges map[
 	for _, t := range found {
 		may[t.trace] = true
 	}
-	return slices.DeleteFunc(traces, func(t traceGroup) bool {
-		if !may[t.trace] && !c.seen[t.trace] {
-			c.seen[t.trace] = true
-			c.run.traces++
+	var out []newestSpan
+	for _, t := range traces {
+		if may[t.trace] {
+			out = append(out, t)
+		} else if _, err := c.note(t.trace); err != nil {
+			return nil, err
 		}
-		return !may[t.trace]
-	}), nil
+	}
+	return out, nil
 }

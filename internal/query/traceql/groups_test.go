@@ -283,3 +283,73 @@ func TestGroupsNewestFirst(t *testing.T) {
 		t.Error("the store was not asked for groups")
 	}
 }
+
+// TestGroupsNewestOfOneStep: in a step of time, the newest traces are found, though their ids come last.
+func TestGroupsNewestOfOneStep(t *testing.T) {
+	f := func(n int, apart time.Duration, limit, most int) {
+		t.Helper()
+		db := newMemory()
+		var rows []store.Row
+		for i := range n {
+			rows = append(rows, single(i+1, base().Add(time.Duration(i)*apart), int64(i)))
+		}
+		if _, err := db.Write(t.Context(), p, rows); err != nil {
+			t.Fatal(err)
+		}
+		at := signal.Between(base().Add(-90*24*time.Hour), base().Add(time.Hour))
+		found, err := New(db, Options{}).Search(t.Context(), p, SearchRequest{Query: parse(t, `{ } | count() > 0`), Time: at, Limit: limit})
+		if err != nil || len(found.Traces) != limit {
+			t.Fatalf("%d traces: %+v, %v", n, found, err)
+		}
+		for i, trace := range found.Traces {
+			if want := fmt.Sprintf("%032x", n-i); trace.TraceID != want {
+				t.Errorf("%d traces: number %d is %s, want %s", n, i, trace.TraceID, want)
+				break
+			}
+		}
+		if found.InspectedTraces > most {
+			t.Errorf("%d traces: %d were looked at, want at most %d", n, found.InspectedTraces, most)
+		}
+	}
+	f(400, time.Millisecond, 10, 400)
+	f(1500, time.Millisecond/10, 100, 1500) // nothing finer tells them apart
+	f(1500, 25*time.Millisecond, 10, 100)   // as a finer step does
+	f(30, time.Millisecond, 10, 30)
+}
+
+// TestGroupsAreHeld: candidates count as memory until they have been handed on, and what was looked at to the end.
+func TestGroupsAreHeld(t *testing.T) {
+	const n, id = 2000, 32
+	mem := newMemory()
+	var rows []store.Row
+	for i := range n {
+		rows = append(rows, single(i+1, base().Add(time.Duration(i)*100*time.Millisecond), 1))
+	}
+	if _, err := mem.Write(t.Context(), p, rows); err != nil {
+		t.Fatal(err)
+	}
+	f := func(text string, batches int) {
+		t.Helper()
+		r := New(&inBlocks{Events: mem}, Options{}).run(p)
+		var used []int64
+		c := &candidates{
+			run: r, groups: groupFilterOf(parse(t, text).Stages), at: signal.Between(base(), base().Add(4*time.Minute)),
+			size: func() int { return 50 },
+			f: func([]string, signal.TimeRange) (bool, error) {
+				used = append(used, r.budget.used)
+				return true, nil
+			},
+		}
+		if err := c.read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(used) != batches || batches > 0 && used[0] < (n-50)*id {
+			t.Errorf("%s: %d bytes held for %d candidates", text, used, n)
+		}
+		if want := r.texts.bytes + n*(id+40); r.budget.used != want || r.traces != n {
+			t.Errorf("%s: %d bytes are held in the end for %d traces, want %d", text, r.budget.used, r.traces, want)
+		}
+	}
+	f(`{ } | count() > 0`, n/50)
+	f(`{ } | count() > 1`, 0) // ruled out by the groups of all their spans
+}

@@ -99,18 +99,30 @@ func (e *Engine) Search(ctx context.Context, p signal.Project, req SearchRequest
 				}
 			}
 			free()
+			kept -= out.cut(limit)
 			return len(out.Traces) < limit, r.budget.take(kept)
 		},
 	}
 	if err := c.read(ctx); err != nil {
 		return nil, ended(ctx, err)
 	}
-	slices.SortFunc(out.Traces, func(a, b Found) int {
-		return cmp.Or(cmp.Compare(b.Start, a.Start), strings.Compare(a.TraceID, b.TraceID))
-	})
-	out.Traces = out.Traces[:min(limit, len(out.Traces))]
+	out.cut(limit)
 	out.InspectedTraces, out.InspectedSpans, out.Partial = r.traces, r.spans, r.partial
 	return out, nil
+}
+
+// cut sorts the traces, keeps those that began last, and returns about how many bytes the others took.
+func (r *SearchResult) cut(limit int) int {
+	slices.SortFunc(r.Traces, func(a, b Found) int {
+		return cmp.Or(cmp.Compare(b.Start, a.Start), strings.Compare(a.TraceID, b.TraceID))
+	})
+	size := 0
+	for i := limit; i < len(r.Traces); i++ {
+		size += r.Traces[i].size()
+		r.Traces[i] = Found{}
+	}
+	r.Traces = r.Traces[:min(limit, len(r.Traces))]
+	return size
 }
 
 // isPlain tells whether every candidate is a match.
