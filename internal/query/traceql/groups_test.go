@@ -286,15 +286,19 @@ func TestGroupsNewestFirst(t *testing.T) {
 
 // TestGroupsNewestOfOneStep: in a step of time, the newest traces are found, though their ids come last.
 func TestGroupsNewestOfOneStep(t *testing.T) {
-	f := func(n int, apart time.Duration, limit, most int) {
+	f := func(db store.Events, n int, apart time.Duration, limit, most int) {
 		t.Helper()
-		db := newMemory()
 		var rows []store.Row
 		for i := range n {
 			rows = append(rows, single(i+1, base().Add(time.Duration(i)*apart), int64(i)))
 		}
 		if _, err := db.Write(t.Context(), p, rows); err != nil {
 			t.Fatal(err)
+		}
+		if disk, ok := db.(interface{ Flush() error }); ok {
+			if err := disk.Flush(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		at := signal.Between(base().Add(-90*24*time.Hour), base().Add(time.Hour))
 		found, err := New(db, Options{}).Search(t.Context(), p, SearchRequest{Query: parse(t, `{ } | count() > 0`), Time: at, Limit: limit})
@@ -311,10 +315,30 @@ func TestGroupsNewestOfOneStep(t *testing.T) {
 			t.Errorf("%d traces: %d were looked at, want at most %d", n, found.InspectedTraces, most)
 		}
 	}
-	f(400, time.Millisecond, 10, 400)
-	f(1500, time.Millisecond/10, 100, 1500) // nothing finer tells them apart
-	f(1500, 25*time.Millisecond, 10, 100)   // as a finer step does
-	f(30, time.Millisecond, 10, 30)
+	for _, db := range []func() store.Events{newMemory, func() store.Events { return newDisk(t) }} {
+		f(db(), 400, time.Millisecond, 10, 400)
+		f(db(), 1500, time.Millisecond/10, 100, 1500) // nothing finer tells them apart
+		f(db(), 1500, 25*time.Millisecond, 10, 100)   // as a finer step does
+		f(db(), 30, time.Millisecond, 10, 30)
+	}
+}
+
+// TestStepsTakeNoMoreThanTheLimit: what is found beyond the limit in a step takes no memory.
+func TestStepsTakeNoMoreThanTheLimit(t *testing.T) {
+	db := newMemory()
+	var rows []store.Row
+	for i := range 3000 {
+		rows = append(rows, single(i+1, base().Add(time.Duration(i)*time.Millisecond/10), 1))
+	}
+	if _, err := db.Write(t.Context(), p, rows); err != nil {
+		t.Fatal(err)
+	}
+	at := signal.Between(base(), base().Add(time.Minute))
+	e := New(db, Options{Memory: 1_700_000})
+	found, err := e.Search(t.Context(), p, SearchRequest{Query: parse(t, `{ } | count() > 0`), Time: at, Limit: 10})
+	if err != nil || len(found.Traces) != 10 || found.InspectedTraces != 3000 {
+		t.Errorf("%+v, %v", found, err)
+	}
 }
 
 // TestGroupsAreHeld: candidates count as memory until they have been handed on, and what was looked at to the end.
