@@ -102,10 +102,14 @@ type goneTask struct {
 	number int
 }
 
-// refresh reads the view, when it has changed or that is long ago. Of many watchers one reads for all.
+// refresh reads the view, when it has changed or that is long ago. Of many watchers one reads for all: what another one read
+// less than livePace ago is new enough, and news.at says when to read again.
 func (f *feed) refresh() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.changed != nil && time.Since(f.at) < livePace {
+		return
+	}
 	if f.changed != nil && time.Since(f.at) < liveBeat {
 		select {
 		case <-f.changed:

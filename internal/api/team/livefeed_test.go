@@ -1,14 +1,18 @@
 package team
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2/sse"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mindscope/mindscope/internal/derive/live"
@@ -87,7 +91,7 @@ func TestFeedAgreesWithView(t *testing.T) {
 					}
 				}
 				committed(t, view, told.String())
-				time.Sleep(time.Duration(rnd.IntN(8)) * time.Second)
+				time.Sleep(livePace + time.Duration(rnd.IntN(8))*time.Second)
 				view.Tick()
 				f.refresh()
 				for i, w := range watchers {
@@ -133,8 +137,10 @@ func TestFeedForgets(t *testing.T) {
 		early, late := &watcher{last: -1}, &watcher{last: -1}
 		for i := range maxGone + 100 {
 			committed(t, view, fmt.Sprintf("? execute_task | 0s | id=%xa mindscope.task_id=t%d mindscope.agent=a", i, i))
+			time.Sleep(livePace)
 			f.refresh()
 			committed(t, view, fmt.Sprintf("execute_task | 0s 1s | id=%xa mindscope.task_id=t%d", i, i))
+			time.Sleep(livePace)
 			f.refresh()
 			if i == 0 {
 				early.read(f)
@@ -157,6 +163,55 @@ func TestFeedForgets(t *testing.T) {
 		}
 	})
 }
+
+// TestOneReadsForAll: however many watch, and whenever they came, the view is read once per livePace, and all hear of
+// everything.
+func TestOneReadsForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const watchers, lasts = 20, 10 * time.Second
+		readings := &howOften{}
+		view := live.New(live.Config{Usual: readings})
+		f := (&feeds{view: view, byProject: map[signal.Project]*feed{}}).open(signal.DefaultProject)
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		var told [watchers]int
+		for i := range watchers {
+			running.Go(func() {
+				time.Sleep(time.Duration(i) * 13 * time.Millisecond)
+				watchTasks(ctx, f, -1, func(m sse.Message) error { told[i] = m.ID; return nil })
+			})
+		}
+		for begin, task := time.Now(), 0; time.Since(begin) < lasts; task++ {
+			time.Sleep(10 * time.Millisecond)
+			committed(t, view, fmt.Sprintf("? execute_task | 0s | id=%xa mindscope.task_id=t%d mindscope.team=press", task, task))
+		}
+		time.Sleep(2 * livePace) // the last change too
+		stop()
+		running.Wait()
+		if most := int64((lasts+2*livePace)/livePace) + 1; readings.n.Load() > most {
+			t.Errorf("%d readings for %d watchers in %s, want at most %d", readings.n.Load(), watchers, lasts, most)
+		}
+		for i, number := range told {
+			if number != f.number {
+				t.Errorf("watcher %d was told up to %d, want %d", i, number, f.number)
+			}
+		}
+		agreed := &watcher{last: -1}
+		agreed.read(f)
+		if _, total := view.Tasks(signal.DefaultProject, 0); agreed.total != total {
+			t.Errorf("the watchers know %d tasks, want %d", agreed.total, total)
+		}
+	})
+}
+
+// howOften counts readings: each asks once for the one kind of task.
+type howOften struct{ n atomic.Int64 }
+
+func (h *howOften) Task(signal.Project, string, string) (time.Duration, bool) {
+	h.n.Add(1)
+	return 0, false
+}
+func (h *howOften) Agent(signal.Project, string, string) (time.Duration, bool) { return 0, false }
 
 // TestSignsAreNoChange: heartbeats and small moves of what is usual tell nobody anything.
 func TestSignsAreNoChange(t *testing.T) {
