@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -171,7 +172,7 @@ func firstEvent(ctx context.Context, url string) (int, error) {
 			return len(data), nil
 		}
 	}
-	return 0, fmt.Errorf("watch: the stream ended: %w", lines.Err())
+	return 0, fmt.Errorf("watch: the stream ended: %w", cmp.Or(lines.Err(), io.ErrUnexpectedEOF))
 }
 
 func (b *liveBench) measure(ctx context.Context, probes int) (liveFigures, error) {
