@@ -38,16 +38,17 @@ func listenError(what, flag, addr string, err error) error {
 // can read, change and remove everything.
 func (a *App) warnOfOpenPorts() {
 	grpc, http := a.receiver.Addrs()
-	for _, port := range []struct{ flag, addr, allows string }{
-		{"--listen", a.httpAddr, "read, back up and delete everything"},
-		{"--otlp.grpc", grpc, "send telemetry"},
-		{"--otlp.http", http, "send telemetry"},
-	} {
-		if !isLoopback(port.addr) {
-			a.log.Warn("a port is open to other machines, without authentication", "setting", port.flag, "address", port.addr,
-				"allows", port.allows, "hint", "listen on 127.0.0.1, or let only those reach it who may: a firewall, or a proxy that authenticates")
-		}
+	a.warnIfOpen("--listen", a.httpAddr, "read, back up and delete everything")
+	a.warnIfOpen("--otlp.grpc", grpc, "send telemetry")
+	a.warnIfOpen("--otlp.http", http, "send telemetry")
+}
+
+func (a *App) warnIfOpen(setting, addr, allows string) {
+	if isLoopback(addr) {
+		return
 	}
+	a.log.Warn("a port is open to other machines, without authentication", "setting", setting, "address", addr, "allows", allows,
+		"hint", "listen on 127.0.0.1, or let only those reach it who may: a firewall, or a proxy that authenticates")
 }
 
 // isLoopback tells whether only this machine reaches an address that is listened on.

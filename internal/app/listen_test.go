@@ -53,3 +53,30 @@ func TestOpenPorts(t *testing.T) {
 }
 
 func noVariables(string) string { return "" }
+
+// TestOpenGossip: whoever reaches the gossip of Alertmanagers takes part, unless it has TLS. A peer is not started: it has
+// no way to be ended.
+func TestOpenGossip(t *testing.T) {
+	f := func(listen, tls string, want bool) {
+		t.Helper()
+		var log bytes.Buffer
+		cfg := settings(t.TempDir())
+		cfg.Alertmanager.ClusterListen, cfg.Alertmanager.ClusterTLS = listen, tls
+		a, err := New(cfg, Build{Version: "test", Log: &log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.warnOfGossip()
+		if got := strings.Contains(log.String(), "setting=--alertmanager.cluster-listen address="+listen+" "); got != want {
+			t.Errorf("%s with TLS %q: warned %v, want %v\n%s", listen, tls, got, want, &log)
+		}
+		if !want && log.Len() > 0 {
+			t.Errorf("%s with TLS %q: %s", listen, tls, &log)
+		}
+	}
+	f("", "", false)
+	f("127.0.0.1:9094", "", false)
+	f("10.0.0.1:9094", "gossip.yml", false)
+	f("10.0.0.1:9094", "", true)
+	f("0.0.0.0:9094", "", true)
+}

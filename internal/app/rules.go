@@ -106,8 +106,18 @@ func (a *App) startAlertmanager(m *metricsPart, external *url.URL) (*rule.Alertm
 		return nil, signal.WithHint(err, "the file is a normal alertmanager.yml; amtool check-config FILE says more")
 	}
 	a.running("alertmanager", func(context.Context) error { inside.Stop(); return nil })
+	a.warnOfGossip()
 	m.alerts, m.deliverer = inside.Handler(), inside
 	return inside, nil
+}
+
+// warnOfGossip says when other machines can take part in what the Alertmanagers tell each other. With TLS it is the
+// Alertmanager that warns, when its file lets anyone in.
+func (a *App) warnOfGossip() {
+	if c := a.cfg.Alertmanager; c.ClusterListen != "" && c.ClusterTLS == "" {
+		a.warnIfOpen("--alertmanager.cluster-listen", c.ClusterListen,
+			"read and set silences, and keep alerts from being sent; alertmanager.cluster_tls ends that")
+	}
 }
 
 // alertsFolder is where silences and the log of notifications are kept.

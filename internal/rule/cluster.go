@@ -64,6 +64,10 @@ func (a *Alertmanager) gossipTLS() (*cluster.TLSTransportConfig, error) {
 		a.cfg.Logger.Warn("the gossip of Alertmanagers is encrypted, but whoever reaches the port may take part",
 			"file", file, "hint", "set client_auth_type: RequireAndVerifyClientCert and client_ca_file in tls_server_config")
 	}
+	if own := read.TLSClientConfig; own.Cert == "" && own.CertFile == "" && own.CertRef == "" {
+		a.cfg.Logger.Warn("the gossip of Alertmanagers is encrypted, but peers that ask for a certificate refuse this server: it has none to show",
+			"file", file, "hint", "set cert_file and key_file in tls_client_config")
+	}
 	return read, nil
 }
 
