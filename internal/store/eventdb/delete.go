@@ -70,21 +70,11 @@ func (db *DB) bury(ctx context.Context, t *tombstone) error {
 	if !ok {
 		return db.deletions.done(t)
 	}
-	payloads := t.payloads()
-	db.changes.Lock() // writers that did not see the marks have ended
-	db.doomed.mark(tenant, payloads)
-	db.changes.Unlock()
-	defer db.doomed.clear()
+	db.flush() // after a crash the replay has just added what is to go
 	db.cached.forget()
 	defer db.cached.forget()
-	if err := db.deleteEvents(ctx, tenant, t); err != nil {
-		return fmt.Errorf("delete rows: %w", err)
-	}
-	for _, id := range t.Rows {
-		db.recent.forget(keyOf(t.Project, t.Kind, id))
-	}
-	if err := db.deletePayloads(ctx, tenant, t); err != nil {
-		return fmt.Errorf("delete payloads: %w", err)
+	if err := db.remove(ctx, tenant, t); err != nil {
+		return err
 	}
 	dropOld, err := db.resketch(ctx, tenant, t.groups())
 	if err != nil {
@@ -97,6 +87,25 @@ func (db *DB) bury(ctx context.Context, t *tombstone) error {
 		return fmt.Errorf("delete sketches of words: %w", err)
 	}
 	return db.deletions.done(t)
+}
+
+// remove removes rows and payloads from the engine. Writers that use a payload which is going wait for its end, so nothing here
+// may wait for writers once one is sealed.
+func (db *DB) remove(ctx context.Context, tenant logstorage.TenantID, t *tombstone) error {
+	db.changes.Lock() // writers that did not see the marks have ended
+	db.doomed.mark(tenant, t.payloads())
+	db.changes.Unlock()
+	defer db.doomed.clear()
+	if err := db.deleteEvents(ctx, tenant, t); err != nil {
+		return fmt.Errorf("delete rows: %w", err)
+	}
+	for _, id := range t.Rows {
+		db.recent.forget(keyOf(t.Project, t.Kind, id))
+	}
+	if err := db.deletePayloads(ctx, tenant, t); err != nil {
+		return fmt.Errorf("delete payloads: %w", err)
+	}
+	return nil
 }
 
 // deleteEvents removes the rows, and the index rows of traces of which no span is left.
@@ -207,9 +216,11 @@ func (db *DB) emptied(ctx context.Context, tenant logstorage.TenantID, t *tombst
 
 // reindex forgets traces, and writes the index rows again of those that got new spans meanwhile.
 func (db *DB) reindex(ctx context.Context, tenant logstorage.TenantID, traces []string) error {
+	db.changes.Lock() // a writer that counts on the rows that went has its span in the engine then
 	for _, id := range traces {
 		db.traces.forget(traceKey{tenant, id})
 	}
+	db.changes.Unlock()
 	db.events.DebugFlush()
 	blocks := map[string][]int64{}
 	for traces := range slices.Chunk(traces, idsPerQuery) {

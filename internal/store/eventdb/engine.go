@@ -64,6 +64,12 @@ func (e embedded) Add(t logstorage.TenantID, rows []encoded) (refused int64, err
 // DebugFlush implements engine.
 func (e embedded) DebugFlush() { e.gather.flush() }
 
+// DeleteRunTask implements engine. The engine would miss the rows that are not handed to it yet.
+func (e embedded) DeleteRunTask(ctx context.Context, id string, at int64, tenants []logstorage.TenantID, f *logstorage.Filter) error {
+	e.DebugFlush()
+	return e.Storage.DeleteRunTask(ctx, id, at, tenants, f)
+}
+
 // MustClose implements engine.
 func (e embedded) MustClose() {
 	e.gather.close()

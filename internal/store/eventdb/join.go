@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,17 +152,23 @@ func (db *DB) bodies(ctx context.Context, t logstorage.TenantID, need map[stored
 	defer func() { db.cached.add(t, out, missing, epoch) }()
 	later := missing
 	if !near.Empty() && near.End-near.Start <= nearLen {
-		if err := db.fetchBodies(ctx, t, missing, near, out); err != nil || len(out) == len(need) {
+		err := db.fetchBodies(ctx, t, missing, near, out)
+		if len(out) == len(need) || err != nil && !errors.Is(err, store.ErrPartial) {
 			return out, err
 		}
-		later = without(missing, out)
+		later = without(missing, out) // what answers is asked for the rest, and what does not says so again
 	}
 	if err := db.fetchBodies(ctx, t, later, signal.AllTime(), out); err != nil || len(out) == len(need) {
 		return out, err
 	}
-	// A payload and its row become visible on their own within the second after Write.
+	// A payload and its row become visible on their own within the second after Write; what is past its retention does not.
+	later = without(later, out)
+	maps.DeleteFunc(later, func(k stored, _ ref) bool { return db.payloadsGone(k.day) })
+	if len(later) == 0 {
+		return out, nil
+	}
 	db.payloads.DebugFlush()
-	return out, db.fetchBodies(ctx, t, without(later, out), signal.AllTime(), out)
+	return out, db.fetchBodies(ctx, t, later, signal.AllTime(), out)
 }
 
 // without returns the payloads of need that are not in found.
@@ -204,22 +211,34 @@ func (db *DB) fetchBodies(ctx context.Context, t logstorage.TenantID, need map[s
 	return partial
 }
 
-// fetchChunks returns the parts of payloads by hash and number. Copies of a part are equal; one is kept.
+// copyKey tells apart the copies of a payload: one that was stored again after other settings of redaction is cut into parts at
+// other places.
+type copyKey struct {
+	hash string
+	at   int64
+}
+
+// fetchChunks returns the parts of payloads by hash and number, of one copy each: of the one with most parts, which is whole unless
+// a part of the store does not answer.
 func (db *DB) fetchChunks(ctx context.Context, t logstorage.TenantID, hashes []string, at signal.TimeRange) (map[string]map[int]string, error) {
-	out := map[string]map[int]string{}
+	copies := map[copyKey]map[int]string{}
 	query := db.hashIn(hashes) + fieldsPipe([]string{colTime, colHash, colChunk, colBody})
 	err := run(ctx, db.payloads, t, query, at, func(b *logstorage.DataBlock) error {
+		times, ok := b.GetTimestamps(nil)
+		if !ok {
+			return errors.New("BUG: payloads without time")
+		}
 		hashes, numbers, bodies := texts(b, colHash), texts(b, colChunk), texts(b, colBody)
 		for i, hash := range hashes {
-			hash = hashOfColumn(hash)
+			k := copyKey{hashOfColumn(hash), times[i]}
 			n, err := strconv.Atoi(numbers[i])
 			if err != nil {
-				return fmt.Errorf("read payload %s: %w: chunk %q", hash, store.ErrCorrupt, numbers[i])
+				return fmt.Errorf("read payload %s: %w: chunk %q", k.hash, store.ErrCorrupt, numbers[i])
 			}
-			parts := out[hash]
+			parts := copies[k]
 			if parts == nil {
 				parts = map[int]string{}
-				out[strings.Clone(hash)] = parts
+				copies[copyKey{strings.Clone(k.hash), k.at}] = parts
 			}
 			if _, ok := parts[n]; !ok {
 				parts[n] = strings.Clone(bodies[i])
@@ -227,6 +246,13 @@ func (db *DB) fetchChunks(ctx context.Context, t logstorage.TenantID, hashes []s
 		}
 		return nil
 	})
+	out := map[string]map[int]string{}
+	newest := map[string]int64{}
+	for k, parts := range copies {
+		if n := len(out[k.hash]); len(parts) > n || len(parts) == n && k.at > newest[k.hash] {
+			out[k.hash], newest[k.hash] = parts, k.at
+		}
+	}
 	return out, err
 }
 

@@ -332,7 +332,7 @@ func (nd *node) ask(ctx context.Context) (text, list []byte, err error) {
 	if text, err = nd.get(ctx, "/metrics"); err == nil {
 		list, err = nd.get(ctx, "/internal/partition/list")
 	}
-	if errors.Is(err, errDenied) {
+	if errors.Is(err, errDenied) || errors.Is(err, errNoCredentials) {
 		nd.mu.Lock()
 		nd.unfit = err
 		nd.mu.Unlock()
@@ -391,7 +391,7 @@ func (nd *node) get(ctx context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	if err := nd.header.SetHeaders(req, true); err != nil {
-		return nil, err
+		return nil, signal.WithHint(fmt.Errorf("storage node %s: %w: %w", nd.addr, errNoCredentials, err), "see the file that store.node_password_file names")
 	}
 	resp, err := nd.http.Do(req)
 	if err != nil {

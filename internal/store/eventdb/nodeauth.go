@@ -47,6 +47,9 @@ func (a NodeAuth) config() (*promauth.Config, error) {
 // errDenied: the node does not know us.
 var errDenied = errors.New("the storage node refuses the credentials")
 
+// errNoCredentials: what we show to nodes can't be read any more.
+var errNoCredentials = errors.New("the credentials can't be read")
+
 // denied returns the error of a node's answer that refuses us, nil of any other.
 func (a NodeAuth) denied(addr string, status int) error {
 	if status != http.StatusUnauthorized && status != http.StatusForbidden {

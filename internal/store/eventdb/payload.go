@@ -116,7 +116,7 @@ func (k *knownPayloads) forget(key payloadKey) {
 func (db *DB) addPayloads(b *batch, row encoded) {
 	start := dayOf(row.time)
 	for _, p := range row.payloads {
-		if start < db.keeper.payloadsFrom.Load() || start+int64(day) <= db.payloadsSince() {
+		if db.payloadsGone(start) {
 			db.counts.payloadsExpired.Add(1)
 			continue
 		}
@@ -144,6 +144,11 @@ func (db *DB) addPayloads(b *batch, row encoded) {
 			b.payloads = append(b.payloads, payloadRow(row.time, p, i, group))
 		}
 	}
+}
+
+// payloadsGone tells whether no payloads of a day are kept any more.
+func (db *DB) payloadsGone(start int64) bool {
+	return start < db.keeper.payloadsFrom.Load() || start+int64(day) <= db.payloadsSince()
 }
 
 // payloadsSince returns the time whose day is the oldest that has payloads.

@@ -181,3 +181,41 @@ func TestKnownPayloadsIsBounded(t *testing.T) {
 		t.Error("the first one is still held")
 	}
 }
+
+// TestCopiesAreNotMixed stores a long content again after the redaction was changed: its parts are cut at other places.
+func TestCopiesAreNotMixed(t *testing.T) {
+	dir := t.TempDir()
+	long := func(name string) string {
+		var b strings.Builder
+		b.WriteString(name)
+		for i := 0; b.Len() < 3*chunkLen; i++ {
+			fmt.Fprintf(&b, " word%d", i)
+		}
+		return b.String()
+	}
+	plain, at := long("secret"), time.Unix(0, base)
+	redacted := strings.Replace(plain, "secret", strings.Repeat("*", 1000), 1)
+	row := func(id string, at time.Time) store.Row {
+		r := store.Row{Kind: store.KindSpan, ID: id, Time: at.UnixNano()}
+		r.Add(prompts, store.String(plain))
+		return r
+	}
+	cfg := Config{Retention: maxRetention, PayloadRetention: maxRetention}
+	first := openWith(t, dir, cfg)
+	put(t, first, row("1", at))
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Redact = func(s string) (string, bool) { return strings.Replace(s, "secret", strings.Repeat("*", 1000), 1), true }
+	db := openConfigured(t, dir, cfg)
+	put(t, db, row("2", at.Add(time.Minute)))
+	for i, got := range promptsOf(t, db, nil) {
+		if got != plain && got != redacted {
+			t.Errorf("row %d has a content of %d bytes that nobody stored", i, len(got))
+		}
+	}
+	got, err := db.Payload(t.Context(), signal.DefaultProject, db.PayloadHash(signal.DefaultProject, plain))
+	if err != nil || got.Body != redacted {
+		t.Errorf("the payload has %d bytes, %v; want the newest copy, %d bytes", len(got.Body), err, len(redacted))
+	}
+}

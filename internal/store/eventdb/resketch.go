@@ -47,10 +47,13 @@ func (db *DB) resketch(ctx context.Context, t logstorage.TenantID, days map[int6
 		return func() error { return nil }, nil
 	}
 	db.payloads.DebugFlush()
+	if len(db.cfg.Nodes) > 0 { // a group's payloads lie on several nodes: none may have some in its queue
+		if err := db.payloads.Persist(ctx); err != nil {
+			return nil, err
+		}
+	}
 	made := idColumn(strconv.FormatInt(time.Now().UnixNano(), 36))
-	var all []string
 	for start, groups := range days {
-		all = append(all, groups...)
 		for groups := range slices.Chunk(groups, groupsPerRead) {
 			rows, err := db.sketchesOf(ctx, t, start, groups, made)
 			if err != nil {
@@ -62,10 +65,13 @@ func (db *DB) resketch(ctx context.Context, t logstorage.TenantID, days map[int6
 		}
 	}
 	return func() error {
-		for groups := range slices.Chunk(all, idsPerDelete) {
-			query := ofKind(kindWords) + " " + fieldIn(colGroup, groups) + " !" + fieldIs(colMade, made)
-			if err := deleteRows(ctx, db.payloads, t, query); err != nil {
-				return err
+		for start, groups := range days {
+			within := " _time:[" + rfc3339(start) + ", " + rfc3339(start+int64(day)-1) + "]" // another day may have the number, too
+			for groups := range slices.Chunk(groups, idsPerDelete) {
+				query := ofKind(kindWords) + " " + fieldIn(colGroup, groups) + " !" + fieldIs(colMade, made) + within
+				if err := deleteRows(ctx, db.payloads, t, query); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

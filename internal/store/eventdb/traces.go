@@ -30,6 +30,8 @@ const maxTraces = 50_000
 type traceIndex struct {
 	mu         sync.Mutex
 	young, old map[traceKey]*traceBlocks
+	// epoch counts the times that something was forgotten: an answer of the engine from before is not learned.
+	epoch int
 }
 
 type traceKey struct {
@@ -97,11 +99,21 @@ func (x *traceIndex) find(k traceKey) (r signal.TimeRange, complete bool) {
 	return rangeOf(e.starts), e.complete
 }
 
-// learn adds the blocks the engine holds.
-func (x *traceIndex) learn(k traceKey, starts []int64) signal.TimeRange {
+// now returns the epoch for learn.
+func (x *traceIndex) now() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.epoch
+}
+
+// learn adds the blocks that the engine held after epoch, and returns the range of all that are known.
+func (x *traceIndex) learn(k traceKey, starts []int64, epoch int) signal.TimeRange {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.entry(k)
+	if epoch != x.epoch {
+		return rangeOf(slices.Concat(e.starts, starts))
+	}
 	for _, s := range starts {
 		if !slices.Contains(e.starts, s) {
 			e.starts = append(e.starts, s)
@@ -116,6 +128,7 @@ func (x *traceIndex) forget(k traceKey) {
 	defer x.mu.Unlock()
 	delete(x.young, k)
 	delete(x.old, k)
+	x.epoch++
 }
 
 func rangeOf(starts []int64) signal.TimeRange {
@@ -185,6 +198,7 @@ func (db *DB) traceRanges(ctx context.Context, t logstorage.TenantID, ids []stri
 	}
 	slices.Sort(open)
 	for ids := range slices.Chunk(slices.Compact(open), idsPerQuery) {
+		epoch := db.traces.now()
 		starts, err := db.traceStarts(ctx, t, ids)
 		if err != nil {
 			return out, err
@@ -194,7 +208,7 @@ func (db *DB) traceRanges(ctx context.Context, t logstorage.TenantID, ids []stri
 			if r, _ := db.traces.find(k); r.Empty() && len(starts[i]) == 0 {
 				continue
 			}
-			out[id] = db.traces.learn(k, starts[i])
+			out[id] = db.traces.learn(k, starts[i], epoch)
 		}
 	}
 	return out, nil

@@ -131,13 +131,21 @@ func accounted(ctx context.Context, api string) error {
 	defer cancel()
 	for {
 		waiting, err := metric(ctx, api, "mindscope_ledger_waiting_tasks")
-		if err != nil || waiting == 0 {
+		if err != nil {
 			return err
+		}
+		if waiting == 0 {
+			break
 		}
 		if err := pause(ctx, 2*time.Second); err != nil {
 			return fmt.Errorf("wait for the ledger, with %v tasks to go: %w", waiting, err)
 		}
 	}
+	skipped, err := metric(ctx, api, "mindscope_ledger_skipped_tasks_total")
+	if err == nil && skipped > 0 {
+		err = fmt.Errorf("the ledger skipped %v tasks", skipped)
+	}
+	return err
 }
 
 // metric reads one of the server's own metrics.
