@@ -294,7 +294,9 @@ func TestTraces(t *testing.T) {
 	f(chat(map[string]any{conv.HTTPResponseStatusCode: "404"}), free)
 	f(map[string]any{conv.MindscopeOperation: "invoke_agent", conv.ErrorType: "503"}, map[string]any{})
 	for _, failed := range []map[string]any{
-		{conv.HTTPResponseStatusCode: int64(200), conv.ErrorType: "timeout"}, {conv.ErrorType: "999"}, {conv.ErrorType: "4xx"},
+		{conv.HTTPResponseStatusCode: int64(200), conv.ErrorType: "timeout"},
+		{conv.ErrorType: "999"},
+		{conv.ErrorType: "4xx"},
 		{conv.HTTPResponseStatusCode: 429.0},
 	} {
 		failed[conv.MindscopeModel] = "broke off"
