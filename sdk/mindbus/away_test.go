@@ -291,7 +291,9 @@ func (t *deafTransport) Declare(ctx context.Context, q mindbus.Queue) error {
 	return t.Memory.Declare(ctx, q)
 }
 
-func (t *deafTransport) Consume(context.Context, string, int) (mindbus.Consumer, error) { return nil, errDeaf }
+func (t *deafTransport) Consume(context.Context, string, int) (mindbus.Consumer, error) {
+	return nil, errDeaf
+}
 
 func (t *deafTransport) Delete(ctx context.Context, queue string) error {
 	delete(t.queues, queue)

@@ -234,9 +234,12 @@ func (b *Bus) Close(ctx context.Context) error {
 	// Nobody opens an inbox any more. Their queues are removed in any case, yet not for ever when the broker is away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpWithin)
 	defer cancel()
+	// At once, not one after the other: each waits a while when the broker does not answer.
+	var closing sync.WaitGroup
 	for _, in := range b.inboxes {
-		in.close(ctx)
+		closing.Go(func() { in.close(ctx) })
 	}
+	closing.Wait()
 	close(b.gone)
 	return err
 }

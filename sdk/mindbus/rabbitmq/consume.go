@@ -32,14 +32,17 @@ func (t *Transport) Consume(ctx context.Context, queue string, prefetch int) (mi
 	c.out = make(chan mindbus.Delivery, c.prefetch)
 	var first *stream
 	err := t.do(ctx, func(s *session) (err error) {
-		first, err = c.open(s)
+		first, err = await(ctx, t, func() (*stream, error) { return c.open(s) }, (*stream).close)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("consume queue %s: %w", queue, err)
 	}
 	c.life, c.end = context.WithCancel(t.life)
-	t.worker.Go(func() { c.run(first) })
+	if !t.start(func() { c.run(first) }) {
+		c.end()
+		return nil, fmt.Errorf("consume queue %s: %w", queue, mindbus.ErrClosed)
+	}
 	return c, nil
 }
 
@@ -87,7 +90,7 @@ func (c *consumer) run(st *stream) {
 		}
 		var next *stream
 		err := c.t.do(c.life, func(s *session) (err error) {
-			next, err = c.open(s)
+			next, err = await(c.life, c.t, func() (*stream, error) { return c.open(s) }, (*stream).close)
 			return err
 		})
 		if err != nil {
@@ -141,14 +144,26 @@ func (st *stream) forward() {
 	}
 }
 
-// close gives back what is not settled. The channel's end is known to the broker when it returns.
+// close gives back what is not settled. The channel's end is known to the broker when it returns, unless the broker does not
+// answer.
 func (st *stream) close() {
 	st.mu.Lock()
 	st.ended = true
 	st.mu.Unlock()
-	_ = st.ch.Close()
-	for range st.in {
-		continue // the library's goroutine wants to hand over what it has
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	closed := make(chan struct{})
+	// Not start: after Close of the transport there is still a goroutine of it that calls this.
+	st.c.t.worker.Go(func() {
+		defer close(closed)
+		_ = st.ch.Close()
+		for range st.in {
+			continue // the library's goroutine wants to hand over what it has
+		}
+	})
+	select {
+	case <-closed:
+	case <-ctx.Done():
 	}
 }
 

@@ -37,8 +37,10 @@ func (t *Transport) Publish(ctx context.Context, p mindbus.Publishing) error {
 }
 
 func (s *session) publish(ctx context.Context, p mindbus.Publishing) error {
-	if err := s.declareExchange(p.Exchange); err != nil {
-		return err
+	if !s.hasExchange(p.Exchange) {
+		if err := s.owner.within(ctx, func() error { return s.declareExchange(p.Exchange) }); err != nil {
+			return err
+		}
 	}
 	select {
 	case s.slots <- struct{}{}:
@@ -48,7 +50,7 @@ func (s *session) publish(ctx context.Context, p mindbus.Publishing) error {
 		return context.Cause(ctx)
 	}
 	defer func() { <-s.slots }()
-	pub, err := s.publisher()
+	pub, err := s.publisher(ctx)
 	if err != nil {
 		return err
 	}
@@ -98,7 +100,8 @@ func (s *session) refused(pub *publisher, p mindbus.Publishing) error {
 	return lost(reason)
 }
 
-func (s *session) publisher() (*publisher, error) {
+// publisher returns an idle one or a new one.
+func (s *session) publisher(ctx context.Context) (*publisher, error) {
 	s.mu.Lock()
 	if n := len(s.idle); n > 0 {
 		pub := s.idle[n-1]
@@ -107,6 +110,10 @@ func (s *session) publisher() (*publisher, error) {
 		return pub, nil
 	}
 	s.mu.Unlock()
+	return await(ctx, s.owner, s.newPublisher, s.putBack)
+}
+
+func (s *session) newPublisher() (*publisher, error) {
 	ch, err := s.conn.Channel()
 	if err != nil {
 		return nil, lost(err)
@@ -131,7 +138,7 @@ func (s *session) putBack(pub *publisher) {
 
 // drop closes a channel whose state is not known. It waits for nobody.
 func (s *session) drop(pub *publisher) {
-	s.owner.worker.Go(func() { _ = pub.ch.Close() })
+	s.owner.start(func() { _ = pub.ch.Close() }) // after Close the connection ends with all channels
 }
 
 func publishing(p mindbus.Publishing) amqp.Publishing {

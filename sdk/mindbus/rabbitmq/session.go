@@ -124,13 +124,7 @@ func arguments(q mindbus.Queue) amqp.Table {
 
 // declareExchange makes the topic exchange once for each connection. One of another kind that exists is used as it is.
 func (s *session) declareExchange(name string) error {
-	if name == "" {
-		return nil
-	}
-	s.mu.Lock()
-	known := s.exchanges[name]
-	s.mu.Unlock()
-	if known {
+	if s.hasExchange(name) {
 		return nil
 	}
 	err := s.onChannel(func(ch *amqp.Channel) error {
@@ -146,6 +140,13 @@ func (s *session) declareExchange(name string) error {
 	s.exchanges[name] = true
 	s.mu.Unlock()
 	return nil
+}
+
+// hasExchange reports whether there is nothing to declare; the empty name is the broker's own exchange.
+func (s *session) hasExchange(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return name == "" || s.exchanges[name]
 }
 
 func (s *session) forgetExchange(name string) {

@@ -177,6 +177,9 @@ func (t *Transport) connect() (*session, error) {
 		}
 		close(s.gone)
 	})
+	// Close does not wait for what this broker may never answer.
+	stop := context.AfterFunc(t.life, s.close)
+	defer stop()
 	// Not under the lock: a connection that ends meanwhile says so under it.
 	for _, q := range t.known() {
 		if err := s.declare(q); err != nil {
@@ -247,6 +250,56 @@ func (t *Transport) current(ctx context.Context) (*session, error) {
 // errGone says that the connection or the channel ended in the middle of something.
 var errGone = errors.New("connection lost")
 
+// answerWithin bounds how long Close and the end of a consumer wait for a broker that may not answer any more.
+const answerWithin = 2 * time.Second
+
+// start runs f in a goroutine that Close waits for. It reports false, and runs nothing, after Close.
+func (t *Transport) start(f func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.life.Err() != nil {
+		return false
+	}
+	t.worker.Go(f)
+	return true
+}
+
+// await returns what f does, or the end of ctx: the library waits for the broker's answers as long as the connection lives.
+// What f makes after that goes to giveBack, which may be nil.
+func await[T any](ctx context.Context, t *Transport, f func() (T, error), giveBack func(T)) (T, error) {
+	type result struct {
+		made T
+		err  error
+	}
+	var none T
+	done := make(chan result) // no room in it: a result is either taken or given back
+	started := t.start(func() {
+		made, err := f()
+		select {
+		case done <- result{made, err}:
+		case <-ctx.Done():
+			if err == nil && giveBack != nil {
+				giveBack(made)
+			}
+		}
+	})
+	if !started {
+		return none, mindbus.ErrClosed
+	}
+	select {
+	case r := <-done:
+		return r.made, r.err
+	case <-ctx.Done():
+		return none, fmt.Errorf("the broker does not answer: %w", context.Cause(ctx))
+	}
+}
+
+// within is await for what makes nothing.
+func (t *Transport) within(ctx context.Context, f func() error) error {
+	_, err := await(ctx, t, func() (struct{}, error) { return struct{}{}, f() }, nil)
+	return err
+}
+
 // do calls f with a session, again with the next one when the connection is lost in the middle.
 func (t *Transport) do(ctx context.Context, f func(*session) error) error {
 	for {
@@ -274,9 +327,23 @@ func (t *Transport) Declare(ctx context.Context, q mindbus.Queue) error {
 	if err := queueFits(q); err != nil {
 		return fmt.Errorf("declare queue %.40s: %w", q.Name, err)
 	}
-	if err := t.do(ctx, func(s *session) error { return s.declare(q) }); err != nil {
+	err := t.do(ctx, func(s *session) error {
+		return t.within(ctx, func() error {
+			if err := s.declare(q); err != nil {
+				return err
+			}
+			// Also when nobody waits any more: the queue is there, and a temporary one has to go with the transport.
+			t.remember(q)
+			return nil
+		})
+	})
+	if err != nil {
 		return fmt.Errorf("declare queue %s: %w", q.Name, err)
 	}
+	return nil
+}
+
+func (t *Transport) remember(q mindbus.Queue) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old, known := t.queues[q.Name]
@@ -285,7 +352,6 @@ func (t *Transport) Declare(ctx context.Context, q mindbus.Queue) error {
 	}
 	q.Bindings = append(slices.Clip(q.Bindings), old.Bindings...)
 	t.queues[q.Name] = q
-	return nil
 }
 
 // Delete implements mindbus.Transport.
@@ -294,7 +360,8 @@ func (t *Transport) Delete(ctx context.Context, queue string) error {
 		return fmt.Errorf("delete queue %.40s: %w", queue, err)
 	}
 	t.forget(queue)
-	if err := t.do(ctx, func(s *session) error { return s.delete(queue) }); err != nil {
+	err := t.do(ctx, func(s *session) error { return t.within(ctx, func() error { return s.delete(queue) }) })
+	if err != nil {
 		return fmt.Errorf("delete queue %s: %w", queue, err)
 	}
 	return nil
@@ -323,13 +390,17 @@ func (t *Transport) Close() error {
 		}
 	}
 	t.mu.Unlock()
-	if t.life.Err() == nil && s != nil {
+	if s != nil {
+		ctx, cancel := context.WithTimeout(t.life, answerWithin)
 		for _, name := range temporary {
 			// Without a connection they go by themselves a little later.
-			_ = s.delete(name)
+			_ = t.within(ctx, func() error { return s.delete(name) })
 		}
+		cancel()
 	}
+	t.mu.Lock()
 	t.end()
+	t.mu.Unlock()
 	t.worker.Wait()
 	return nil
 }
