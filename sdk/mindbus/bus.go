@@ -199,7 +199,8 @@ func (b *Bus) isClosed() bool {
 const cleanUpWithin = 2 * time.Second
 
 // Close takes no new work and waits for the handlers that run. When ctx ends first they are cancelled, and their
-// messages go back to the queues; answers that the transport does not take within some seconds are lost. Requests that still wait then return ErrBusClosed. May be called twice.
+// messages go back to the queues; answers that the transport does not take within some seconds are lost. Requests that
+// still wait then return ErrBusClosed. May be called twice.
 func (b *Bus) Close(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { b.endDeclaring(ErrBusClosed) })()
 	b.mu.Lock()
