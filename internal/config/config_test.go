@@ -156,6 +156,9 @@ func TestProblemsComeAtOnce(t *testing.T) {
 	f("otlp: {grpc: '127.0.0.1:9090'}\n", home,
 		`otlp.grpc = "127.0.0.1:9090": must be another address than listen (config.yaml, line 1)`)
 	f("", Sources{}, `data = "": must be a folder; without a home directory there is no default`)
+	f("alertmanager: {cluster_listen: 'localhost:9094'}\n", home,
+		`alertmanager.cluster_listen = "localhost:9094": must be an IP address with a port, as 10.0.0.1:9094; the gossip takes a name for all addresses (config.yaml, line 1)`)
+	f("alertmanager: {cluster_listen: ':9094'}\n", home)
 	f("memory: true", Sources{})
 	f("", Sources{Getenv: env("HOME", "/h", "MINDSCOPE_RETENTION", "soon"), Flags: map[string]string{"payload_retention": "60d"}},
 		`retention = "soon": must be a duration, as 30d, 2y or 12h (MINDSCOPE_RETENTION)`,

@@ -88,7 +88,7 @@ func ruleSettings() []setting {
 			key: "alertmanager.cluster_listen",
 			set: func(c *Config, s string) error { c.Alertmanager.ClusterListen = s; return nil },
 			check: func(c *Config) string {
-				return rule(c.Alertmanager.ClusterListen == "" || isAddress(c.Alertmanager.ClusterListen), "host:port, as 10.0.0.1:9094")
+				return rule(c.Alertmanager.ClusterListen == "" || isIPAddress(c.Alertmanager.ClusterListen), "an IP address with a port, as 10.0.0.1:9094; the gossip takes a name for all addresses")
 			},
 			text: func(c *Config) string { return c.Alertmanager.ClusterListen },
 		},
@@ -126,6 +126,12 @@ func ruleSettings() []setting {
 			text: func(c *Config) string { return c.ExternalURL },
 		},
 	}
+}
+
+// isIPAddress tells whether s is an address whose host is an IP address, or none for all of them.
+func isIPAddress(s string) bool {
+	host, _, err := net.SplitHostPort(s)
+	return err == nil && isAddress(s) && (host == "" || net.ParseIP(host) != nil)
 }
 
 func isAddress(s string) bool {
