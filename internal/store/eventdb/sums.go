@@ -190,7 +190,7 @@ func (s *partSums) take(ctx context.Context) (more bool, err error) {
 			more = true
 			break
 		}
-		sums, err := s.sumsOf(ctx, p, nil)
+		sums, err := s.sumsOf(ctx, p, nil, atOnce)
 		switch {
 		case err == nil:
 			taken[p] = sums
@@ -242,7 +242,7 @@ func (s *partSums) of(part string) map[string]uint32 {
 }
 
 // sumsOf reads the files of a part. With want it compares, and returns an error that names the file that differs.
-func (s *partSums) sumsOf(ctx context.Context, part string, want map[string]uint32) (map[string]uint32, error) {
+func (s *partSums) sumsOf(ctx context.Context, part string, want map[string]uint32, rest pauses) (map[string]uint32, error) {
 	entries, err := os.ReadDir(filepath.Join(s.dir, part))
 	if err != nil {
 		return nil, err
@@ -251,7 +251,7 @@ func (s *partSums) sumsOf(ctx context.Context, part string, want map[string]uint
 	buf := make([]byte, readStep)
 	for _, e := range entries {
 		path := filepath.Join(s.dir, part, e.Name())
-		sum, err := sumOf(ctx, path, buf, want != nil)
+		sum, err := sumOf(ctx, path, buf, rest)
 		if err != nil {
 			return nil, err
 		}
@@ -269,7 +269,15 @@ func (s *partSums) sumsOf(ctx context.Context, part string, want map[string]uint
 }
 
 // sumOf reads a file through buf. Of one that is read only to be compared, no copy is kept in the system's memory.
-func sumOf(ctx context.Context, path string, buf []byte, forget bool) (uint32, error) {
+// pauses is how much longer the reading of sums rests than it reads, so that it leaves the disk to those who ask.
+type pauses int
+
+const (
+	atOnce pauses = 0
+	gently pauses = 3
+)
+
+func sumOf(ctx context.Context, path string, buf []byte, rest pauses) (uint32, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, err
@@ -277,9 +285,7 @@ func sumOf(ctx context.Context, path string, buf []byte, forget bool) (uint32, e
 	defer f.Close()
 	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	for {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
+		begin := time.Now()
 		n, err := f.Read(buf)
 		_, _ = h.Write(buf[:n]) // has no errors
 		if errors.Is(err, io.EOF) {
@@ -288,21 +294,21 @@ func sumOf(ctx context.Context, path string, buf []byte, forget bool) (uint32, e
 		if err != nil {
 			return 0, err
 		}
-	}
-	if forget {
-		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // only a hint
+		if err := pause(ctx, time.Since(begin)*time.Duration(rest)); err != nil {
+			return 0, err
+		}
 	}
 	return h.Sum32(), nil
 }
 
 // compare compares a part with its sums. An error that is store.ErrCorrupt says that it is damaged: a file differs or is
 // gone. Any other one says that it could not be read, which may pass.
-func (s *partSums) compare(ctx context.Context, part string) error {
+func (s *partSums) compare(ctx context.Context, part string, rest pauses) error {
 	want := s.of(part)
 	if want == nil {
 		return nil
 	}
-	_, err := s.sumsOf(ctx, part, want)
+	_, err := s.sumsOf(ctx, part, want, rest)
 	if err == nil {
 		return nil
 	}
@@ -326,13 +332,13 @@ func (s *partSums) verify(ctx context.Context) (rest []string, err error) {
 		return nil, signal.WithHint(err, unreadableHint(err))
 	}
 	left := int64(verifyFirst)
-	for _, p := range slices.Backward(parts) {
+	for _, p := range readFirst(parts) {
 		n := s.size(p)
 		if left <= 0 || n > verifyFirst {
 			rest = append(rest, p)
 			continue
 		}
-		if err := s.compare(ctx, p); err != nil {
+		if err := s.compare(ctx, p, atOnce); err != nil {
 			if !errors.Is(err, store.ErrCorrupt) {
 				err = signal.WithHint(err, unreadableHint(err))
 			}
@@ -369,7 +375,7 @@ func (s *partSums) verifyRest(ctx context.Context, parts []string) error {
 		var again []string
 		var unread error
 		for _, p := range parts {
-			err := s.compare(ctx, p)
+			err := s.compare(ctx, p, gently)
 			switch {
 			case ctx.Err() != nil:
 				return nil
@@ -400,4 +406,32 @@ func (s *partSums) damage() error {
 		return *err
 	}
 	return nil
+}
+
+// pause rests for a time, and returns the error of a context that is over.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// readFirst orders parts as they are read at start: spans, logs and the like before payloads, which fewer questions want, and the
+// newest first. What was read is in the system's memory then.
+func readFirst(parts []string) []string {
+	out := slices.Clone(parts)
+	slices.Reverse(out)
+	rank := func(part string) int {
+		if strings.HasPrefix(part, dirEvents+string(filepath.Separator)) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(out, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
+	return out
 }

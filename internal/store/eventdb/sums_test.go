@@ -421,7 +421,7 @@ func TestKilledWhileAPartGoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.parts[rel], err = s.sumsOf(t.Context(), rel, nil); err != nil {
+	if s.parts[rel], err = s.sumsOf(t.Context(), rel, nil, atOnce); err != nil {
 		t.Fatal(err)
 	}
 	text, err := json.Marshal(s.parts)
