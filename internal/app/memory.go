@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 	"time"
 )
 
@@ -17,11 +18,14 @@ const (
 	// collects earlier and gives back sooner what is free. Without it half a minute at full speed leaves the process with
 	// twice of what it uses.
 	memoryLimit = 256 << 20
-	// memoryRoom is how much of the limit must be free for garbage: an eighth more than is in use would have it collect
-	// all the time. What is in use beyond that raises the limit.
-	memoryRoom = 1.6
-	// memoryLook is how often the limit is compared with what is in use.
-	memoryLook = 10 * time.Second
+	// memoryRoom is how much of the limit must be free for garbage, so that it does not collect all the time. What is in use
+	// beyond that raises the limit. It is little, since what counts as used has what was allocated while the last collection
+	// ran, a third of it at full speed.
+	memoryRoom = 1.25
+	// memoryLook is how often the limit is compared with what is in use, and memoryLooks of these the least counts: a collection
+	// takes for used whatever came while it ran, so that a single one would raise the limit, and the higher limit the next.
+	memoryLook  = time.Second
+	memoryLooks = 10
 )
 
 // tuneMemory lets the heap grow more between collections and bounds it, unless the operator said how.
@@ -38,12 +42,18 @@ func (a *App) tuneMemory() {
 		defer close(ended)
 		ticker := time.NewTicker(memoryLook)
 		defer ticker.Stop()
-		for {
+		var looks [memoryLooks]uint64
+		limit := int64(memoryLimit)
+		for i := 0; ; i++ {
 			select {
 			case <-done:
 				return
 			case <-ticker.C:
-				debug.SetMemoryLimit(limitFor(inUse()))
+			}
+			looks[i%memoryLooks] = inUse()
+			if next := limitFor(slices.Min(looks[:])); next != limit {
+				limit = next
+				debug.SetMemoryLimit(limit)
 			}
 		}
 	}()
