@@ -19,9 +19,11 @@ const (
 	// twice of what it uses.
 	memoryLimit = 256 << 20
 	// memoryRoom is how much of the limit must be free for garbage, so that it does not collect all the time. What is in use
-	// beyond that raises the limit. It is little, since what counts as used has what was allocated while the last collection
-	// ran, a third of it at full speed.
-	memoryRoom = 1.25
+	// beyond that raises the limit.
+	memoryRoom = 1.6
+	// memoryHaste is what counts as used though it is not, at full speed: a collection takes for used whatever was allocated
+	// while it ran.
+	memoryHaste = 60 << 20
 	// memoryLook is how often the limit is compared with what is in use, and memoryLooks of these the least counts: a collection
 	// takes for used whatever came while it ran, so that a single one would raise the limit, and the higher limit the next.
 	memoryLook  = time.Second
@@ -66,7 +68,7 @@ func (a *App) tuneMemory() {
 }
 
 // limitFor returns the limit for so many bytes in use.
-func limitFor(used uint64) int64 { return int64(max(memoryLimit, float64(used)*memoryRoom)) }
+func limitFor(used uint64) int64 { return int64(max(memoryLimit, (float64(used)-memoryHaste)*memoryRoom)) }
 
 // inUse returns the bytes that the last collection found in use, and those of the runtime itself.
 func inUse() uint64 {

@@ -11,7 +11,8 @@ func TestLimitFor(t *testing.T) {
 	}
 	f(0, memoryLimit)
 	f(150<<20, memoryLimit)
-	f(1000<<20, 1250<<20)
+	f(220<<20, memoryLimit)
+	f(1060<<20, 1600<<20)
 	if n := inUse(); n == 0 || n > 8<<30 {
 		t.Errorf("%d bytes are in use", n)
 	}
