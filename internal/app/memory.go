@@ -68,7 +68,9 @@ func (a *App) tuneMemory() {
 }
 
 // limitFor returns the limit for so many bytes in use.
-func limitFor(used uint64) int64 { return int64(max(memoryLimit, (float64(used)-memoryHaste)*memoryRoom)) }
+func limitFor(used uint64) int64 {
+	return int64(max(memoryLimit, (float64(used)-memoryHaste)*memoryRoom))
+}
 
 // inUse returns the bytes that the last collection found in use, and those of the runtime itself.
 func inUse() uint64 {
