@@ -47,7 +47,7 @@ func Compile(f Filter) (Matcher, error) {
 	case Compare:
 		return compileCompare(f)
 	case In:
-		return func(r *Row) bool { return slices.Contains(f.Values, textOf(r, f.Field)) }, nil
+		return compileIn(f), nil
 	case Match:
 		re, err := regexp.Compile(f.Pattern)
 		if err != nil {
@@ -60,6 +60,17 @@ func Compile(f Filter) (Matcher, error) {
 		return compileText(f), nil
 	default:
 		return nil, badQuery("unknown condition %T", f)
+	}
+}
+
+func compileIn(f In) Matcher {
+	values := make(map[string]struct{}, len(f.Values))
+	for _, v := range f.Values {
+		values[v] = struct{}{}
+	}
+	return func(r *Row) bool {
+		_, ok := values[textOf(r, f.Field)]
+		return ok
 	}
 }
 

@@ -223,7 +223,7 @@ func TestTasksFiltersAndPages(t *testing.T) {
 // TestManyTasksAtOnce: more tasks began at once than one window takes.
 func TestManyTasksAtOnce(t *testing.T) {
 	var text strings.Builder
-	const n = 2*maxKeys + 7
+	const n = maxKeys + 7
 	for i := range n {
 		fmt.Fprintf(&text, "trace %x\nexecute_task | %dns 2s | ai_team.task.id=t%05d\n", i+1, -3*i, i)
 	}

@@ -44,13 +44,17 @@ type taskKey struct{ team, id string }
 const (
 	// firstWindow is the first stretch of time that is searched for tasks. It becomes twice as long until the page is
 	// full, and four times as long while nothing is found.
-	firstWindow = time.Minute
+	firstWindow = 2 * time.Minute
 	// windowSteps is into how many parts a window is divided: the newest ones are often enough.
-	windowSteps = 16
+	windowSteps = 8
+	// minStep is the shortest part of a window.
+	minStep = int64(time.Microsecond)
 	// maxWindow is beyond any retention.
 	maxWindow = int64(1) << 61
 	// maxKeys bounds the tasks, each in each part, that are looked at in one window; a window with more is halved.
-	maxKeys = 4000
+	maxKeys = 16_000
+	// maxCrowd is how many more tasks than the page wants may be summed up for it; a part with more is divided.
+	maxCrowd = 50
 	// maxBatch bounds the spans, as far as a window shows them, of the tasks that are summed up at once.
 	maxBatch = 100_000
 	// futureLimit is how far the clocks of senders may run ahead.
@@ -67,13 +71,13 @@ func (q *Questions) Tasks(ctx context.Context, p signal.Project, tq TaskQuery) (
 	start, size := min(s.until, q.clock().UnixNano()), int64(firstWindow)
 	for {
 		want := start - min(size, max(start-s.since, 0))
-		got, err := s.look(ctx, want)
+		got, whole, err := s.look(ctx, want)
 		if err != nil {
 			return TaskPage{}, err
 		}
 		size *= 2
 		switch {
-		case got > want: // too many for one window
+		case !whole: // too many for one window
 			size = max(start-got, int64(time.Second))
 		case len(s.tasks) == 0:
 			size *= 2
@@ -158,37 +162,72 @@ func (s *taskSearch) rowFilters() store.And {
 
 func (s *taskSearch) selective() bool { return len(s.rowFilters()) > 1 }
 
-// look finds the tasks that have a row in [start, looked) and sums them up, newest first. Where there are too many, or the
-// page is full before all are summed up, it ends earlier; it returns where that is.
-func (s *taskSearch) look(ctx context.Context, start int64) (int64, error) {
-	for start < s.looked {
-		parts, err := s.parts(ctx, signal.TimeRange{Start: start, End: s.looked})
+// look finds the tasks that began in [start, looked) and sums them up, newest first. It returns how far it got: what has rows in the
+// older half of the window is left to the next one, since most of it began before. Where there are too many tasks, or the page
+// is full before all are summed up, it ends earlier, and the window was not looked through as a whole.
+func (s *taskSearch) look(ctx context.Context, start int64) (got int64, whole bool, err error) {
+	for whole = true; start < s.looked; whole = false {
+		parts, step, err := s.parts(ctx, signal.TimeRange{Start: start, End: s.looked})
 		if errors.Is(err, store.ErrTooMany) && s.looked-start > 1 {
 			start += (s.looked - start) / 2
 			continue
 		}
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
-		for len(parts) > 0 {
-			keys, from, n := take(parts, s.limit+1-len(s.found(s.looked)))
-			if parts = parts[n:]; len(parts) == 0 {
-				from = start
-			}
-			s.looked = from
-			if err := s.sumAll(ctx, keys); err != nil {
-				return 0, err
-			}
-			if len(s.found(from)) > s.limit {
-				return from, nil
-			}
+		end := start
+		if start > s.since {
+			parts, end = newerHalf(parts, step, signal.TimeRange{Start: start, End: s.looked})
 		}
-		s.looked = start
+		crowd, err := s.sumParts(ctx, parts, step, end)
+		switch {
+		case err != nil:
+			return 0, false, err
+		case crowd != nil: // it is divided before its tasks are summed up
+			start, s.looked = max(start, crowd.start), min(s.looked, crowd.start+step)
+		default:
+			return s.looked, whole && s.looked == end, nil
+		}
 	}
-	return start, nil
+	return start, whole, nil
 }
 
-// part is a part of a window with the tasks that have rows in it, and how many.
+// newerHalf returns the parts of the newer half of a window, and where they end. What has rows in the older half began there, or
+// before.
+func newerHalf(parts []part, step int64, window signal.TimeRange) ([]part, int64) {
+	middle := window.Start + (window.End-window.Start)/2
+	n := slices.IndexFunc(parts, func(p part) bool { return p.start < middle })
+	if n < 0 || parts[n].start+step >= window.End {
+		return parts, window.Start
+	}
+	return parts[:n], parts[n].start + step
+}
+
+// sumParts sums the tasks of parts up, newest first, until the page is full; end is where the parts end. It stops in front of a part
+// with many more tasks than the page wants, and returns it.
+func (s *taskSearch) sumParts(ctx context.Context, parts []part, step, end int64) (crowd *part, err error) {
+	for len(parts) > 0 {
+		wanted := s.limit + 1 - len(s.found(s.looked))
+		if len(parts[0].keys) > wanted+maxCrowd && step > minStep {
+			return &parts[0], nil
+		}
+		keys, from, n := take(parts, wanted)
+		if parts = parts[n:]; len(parts) == 0 {
+			from = end
+		}
+		s.looked = from
+		if err := s.sumAll(ctx, keys); err != nil {
+			return nil, err
+		}
+		if len(s.found(from)) > s.limit {
+			return nil, nil
+		}
+	}
+	s.looked = end
+	return nil, nil
+}
+
+// part is a part of a window with the tasks whose first rows of the window are in it, and how many rows they have.
 type part struct {
 	start int64
 	keys  map[taskKey]int
@@ -209,23 +248,24 @@ func take(parts []part, n int) (keys map[taskKey]int, from int64, taken int) {
 	return keys, from, taken
 }
 
-// parts returns the parts of a range that have rows of tasks which are not known yet, newest first.
-func (s *taskSearch) parts(ctx context.Context, within signal.TimeRange) ([]part, error) {
-	found := map[int64]map[taskKey]int{}
+// parts returns the parts of a range, of step's length, in which tasks that are not known yet have their first rows of the range,
+// newest first. No task begins later than its first row.
+func (s *taskSearch) parts(ctx context.Context, within signal.TimeRange) (parts []part, step int64, err error) {
+	first, rows := map[taskKey]int64{}, map[taskKey]int{}
 	past := min(within.End, s.clock().UnixNano()) - within.Start // hardly anything lies ahead
-	step := time.Duration(max(past/windowSteps, int64(time.Second)))
+	step = max(past/windowSteps, minStep)
 	for _, kind := range workKinds() {
 		groups, err := s.events.Aggregate(ctx, s.project, store.Aggregate{
 			Scope:   store.Scope{Kind: kind, Time: within, Filter: s.rowFilters()},
 			By:      []string{store.FieldTeam, store.FieldTaskID, store.FieldTaskProvisional},
-			Step:    step,
+			Step:    time.Duration(step),
 			Columns: []store.Column{{Func: store.CountRows}},
 			Limit:   maxKeys,
 		})
 		if errors.Is(err, store.ErrPartial) {
 			s.partial = true
 		} else if err != nil {
-			return nil, fmt.Errorf("find tasks: %w", err)
+			return nil, 0, fmt.Errorf("find tasks: %w", err)
 		}
 		for _, g := range groups {
 			key := taskKey{g.Key[0], g.Key[1]}
@@ -235,17 +275,28 @@ func (s *taskSearch) parts(ctx context.Context, within signal.TimeRange) ([]part
 			if _, known := s.tasks[key]; known || !strings.HasPrefix(key.id, s.query.Prefix) {
 				continue
 			}
-			if found[g.Start] == nil {
-				found[g.Start] = map[taskKey]int{}
+			if start, known := first[key]; !known || g.Start < start {
+				first[key] = g.Start
 			}
-			found[g.Start][key] += int(g.Values[0])
+			rows[key] += int(g.Values[0])
 		}
 	}
-	out := make([]part, 0, len(found))
-	for _, start := range slices.Backward(slices.Sorted(maps.Keys(found))) {
-		out = append(out, part{start, found[start]})
+	return partsOf(first, rows), step, nil
+}
+
+func partsOf(first map[taskKey]int64, rows map[taskKey]int) []part {
+	byStart := map[int64]map[taskKey]int{}
+	for key, start := range first {
+		if byStart[start] == nil {
+			byStart[start] = map[taskKey]int{}
+		}
+		byStart[start][key] = rows[key]
 	}
-	return out, nil
+	out := make([]part, 0, len(byStart))
+	for _, start := range slices.Backward(slices.Sorted(maps.Keys(byStart))) {
+		out = append(out, part{start, byStart[start]})
+	}
+	return out
 }
 
 // sumAll sums tasks up, some of a team at a time.
