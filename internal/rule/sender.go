@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/prometheus/discovery"
 	"github.com/prometheus/prometheus/notifier"
 	"github.com/prometheus/prometheus/rules"
+
+	"github.com/mindscope/mindscope/internal/target"
 )
 
 // SenderConfig is how alerts are sent to Alertmanagers outside.
@@ -27,10 +29,9 @@ const queued = 10_000
 
 // Sender sends alerts to the Alertmanagers that a prometheus.yml names.
 type Sender struct {
-	manager   *notifier.Manager
-	discovery *discovery.Manager
-	cancel    context.CancelFunc
-	running   sync.WaitGroup
+	manager *notifier.Manager
+	targets *target.Finder
+	running sync.WaitGroup
 }
 
 // StartSender returns a Sender that sends nowhere yet; Apply names the Alertmanagers.
@@ -39,19 +40,15 @@ func StartSender(cfg SenderConfig) (*Sender, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	// The discovery of scrapes registers the same names, so this one keeps its metrics to itself.
-	own := prometheus.NewRegistry()
-	metrics, err := discovery.CreateAndRegisterSDMetrics(own)
+	targets, err := target.New(target.Config{Name: "notify", Logger: cfg.Logger, Registerer: prometheus.NewRegistry()})
 	if err != nil {
-		return nil, fmt.Errorf("register metrics of discovery: %w", err)
+		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	s := &Sender{
-		cancel:    cancel,
-		manager:   notifier.NewManager(&notifier.Options{QueueCapacity: queued, DrainOnShutdown: true, Registerer: cfg.Registerer}, model.UTF8Validation, cfg.Logger),
-		discovery: discovery.NewManager(ctx, cfg.Logger, own, metrics, discovery.Name("notify")),
+		manager: notifier.NewManager(&notifier.Options{QueueCapacity: queued, DrainOnShutdown: true, Registerer: cfg.Registerer}, model.UTF8Validation, cfg.Logger),
+		targets: targets,
 	}
-	s.running.Go(func() { _ = s.discovery.Run() }) // it ends with ctx only
-	s.running.Go(func() { s.manager.Run(s.discovery.SyncCh()) })
+	s.running.Go(func() { s.manager.Run(targets.Found()) })
 	return s, nil
 }
 
@@ -64,7 +61,7 @@ func (s *Sender) Apply(cfg *config.Config) error {
 	for name, c := range cfg.AlertingConfig.AlertmanagerConfigs.ToMap() {
 		found[name] = c.ServiceDiscoveryConfigs
 	}
-	if err := s.discovery.ApplyConfig(found); err != nil {
+	if err := s.targets.Apply(found); err != nil {
 		return fmt.Errorf("apply discovery of alertmanagers: %w", err)
 	}
 	return nil
@@ -90,6 +87,6 @@ func (s *Sender) Alertmanagers() []*url.URL { return s.manager.Alertmanagers() }
 // Stop sends what is queued, as long as that takes no longer than Prometheus allows, and ends.
 func (s *Sender) Stop() {
 	s.manager.Stop()
-	s.cancel()
+	s.targets.Stop()
 	s.running.Wait()
 }

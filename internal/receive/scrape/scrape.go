@@ -4,8 +4,6 @@
 package scrape
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -20,16 +18,17 @@ import (
 	"github.com/prometheus/prometheus/model/relabel"
 	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage"
+
+	"github.com/mindscope/mindscope/internal/target"
 )
 
 // Manager scrapes targets until Stop. Its embedded manager answers which targets there are.
 type Manager struct {
 	*scrape.Manager
 
-	discovery *discovery.Manager
-	cancel    context.CancelFunc
-	running   sync.WaitGroup
-	failed    func(error)
+	targets *target.Finder
+	running sync.WaitGroup
+	failed  func(error)
 }
 
 // Config is what a Manager works with.
@@ -57,32 +56,25 @@ func Start(cfg Config) (*Manager, error) {
 	if cfg.Failed == nil {
 		cfg.Failed = func(error) {}
 	}
-	metrics, err := discovery.CreateAndRegisterSDMetrics(cfg.Registerer)
+	targets, err := target.New(target.Config{
+		Name: "scrape", Logger: cfg.Logger.With("component", "discovery"), Registerer: cfg.Registerer, Failed: cfg.Failed,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("register metrics of discovery: %w", err)
+		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	m := &Manager{cancel: cancel, failed: cfg.Failed}
-	m.discovery = discovery.NewManager(ctx, cfg.Logger.With("component", "discovery"), cfg.Registerer, metrics, discovery.Name("scrape"))
-	if m.discovery == nil {
-		cancel()
-		return nil, errors.New("make discovery: its metrics can't be registered")
-	}
+	m := &Manager{targets: targets, failed: cfg.Failed}
 	// Descriptions must come with every sample: the store keeps them for /api/v1/metadata.
 	m.Manager, err = scrape.NewManager(&scrape.Options{AppendMetadata: true, ParseST: cfg.StartTimes}, cfg.Logger.With("component", "scrape"), nil, nil, cfg.To, cfg.Registerer)
 	if err != nil {
-		cancel()
+		targets.Stop()
 		return nil, fmt.Errorf("make scrapes: %w", err)
 	}
-	m.running.Go(func() { m.report("discovery", m.discovery.Run()) })
-	m.running.Go(func() { m.report("scrapes", m.Run(m.discovery.SyncCh())) })
+	m.running.Go(func() {
+		if err := m.Run(targets.Found()); err != nil {
+			m.failed(fmt.Errorf("run scrapes: %w", err))
+		}
+	})
 	return m, nil
-}
-
-func (m *Manager) report(what string, err error) {
-	if err != nil && !errors.Is(err, context.Canceled) {
-		m.failed(fmt.Errorf("run %s: %w", what, err))
-	}
 }
 
 // Check tells what is wrong with cfg's scrape_configs and the files of its scrape_config_files.
@@ -109,7 +101,7 @@ func (m *Manager) Apply(cfg *config.Config) error {
 	if err := m.ApplyConfig(&whole); err != nil {
 		return fmt.Errorf("apply scrape_configs: %w", err)
 	}
-	if err := m.discovery.ApplyConfig(discoveries); err != nil {
+	if err := m.targets.Apply(discoveries); err != nil {
 		return fmt.Errorf("apply service discovery: %w", err)
 	}
 	return nil
@@ -132,7 +124,7 @@ func labelTarget(s *config.ScrapeConfig) {
 
 // Stop ends all scrapes and waits for them.
 func (m *Manager) Stop() {
-	m.cancel()
+	m.targets.Stop()
 	m.Manager.Stop()
 	m.running.Wait()
 }
