@@ -201,6 +201,13 @@ func TestBusFaults(t *testing.T) {
 	bus.publish("evt.big.body", "", bytes.Repeat([]byte("x"), 20<<20))
 	bus.publish("res.orchestrator.writer", "nobody asked", plain("r-0", "RESULT", "writer", "orchestrator", "", `{}`))
 
+	// What waits in a queue without a name is gone with the broker.
+	harness.Eventually(t, 30*time.Second, "the last message", func() error {
+		if got := server.Metric(t, `mindscope_bus_answers_total{problem="unmatched"}`); got != 1 {
+			return fmt.Errorf("%v unmatched answers", got)
+		}
+		return nil
+	})
 	broker.Kill(t)
 	if out := server.Output(); strings.Contains(out, "panic") {
 		t.Fatal(out)
