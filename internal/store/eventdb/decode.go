@@ -42,10 +42,10 @@ func decodeBlock(dst []found, db *logstorage.DataBlock, want map[string]bool) ([
 	dst = append(dst, make([]found, len(times))...)
 	rows := dst[base:]
 	columns := db.GetColumns(false)
-	width := len(columns)
+	widths := widthsOf(columns, len(rows), want)
 	for i := range rows {
 		rows[i].row.Time = times[i]
-		rows[i].row.Fields = make([]store.Field, 0, width)
+		rows[i].row.Fields = make([]store.Field, 0, widths[i])
 	}
 	types, specials := column(columns, colTypes), column(columns, colSpecial)
 	tags := tagCache{}
@@ -56,7 +56,7 @@ func decodeBlock(dst []found, db *logstorage.DataBlock, want map[string]bool) ([
 		case colID:
 			eachText(c.Values, func(i int, text string) { rows[i].row.ID = idOf(text) })
 		default:
-			if c.Name[0] == '_' || want != nil && !want[c.Name] {
+			if !isField(c.Name, want) {
 				continue
 			}
 			name, implied := strings.Clone(c.Name), impliedType(c.Name)
@@ -84,6 +84,27 @@ func decodeBlock(dst []found, db *logstorage.DataBlock, want map[string]bool) ([
 		}
 	}
 	return dst, nil
+}
+
+// isField tells whether a column that is not the row's kind or id holds a field that is asked for.
+func isField(name string, want map[string]bool) bool {
+	return name[0] != '_' && (want == nil || want[name])
+}
+
+// widthsOf counts the fields of each row of a block: most rows have a few of its columns.
+func widthsOf(columns []logstorage.BlockColumn, rows int, want map[string]bool) []int {
+	widths := make([]int, rows)
+	for _, c := range columns {
+		if c.Name == colKind || c.Name == colID || !isField(c.Name, want) {
+			continue
+		}
+		for i, v := range c.Values {
+			if v != "" {
+				widths[i]++
+			}
+		}
+	}
+	return widths
 }
 
 func column(columns []logstorage.BlockColumn, name string) []string {

@@ -18,7 +18,7 @@ const (
 	shortWindow = int64(2 * time.Second)
 	// windowRows and windowBytes bound what a window holds.
 	windowRows  = 16_384
-	windowBytes = 32 << 20
+	windowBytes = 16 << 20
 	// firstRows bounds the windows of a reader that may stop soon. They grow as it goes on.
 	firstRows = 2048
 	minRows   = 512
