@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -35,36 +36,46 @@ func (o observers) Committed(p signal.Project, rows []store.Row) {
 }
 
 // Save implements store.StatefulObserver.
-func (o observers) Save() ([]byte, error) {
-	states := map[string][]byte{}
+func (o observers) Save(w io.Writer) error {
+	s := store.NewStateWriter(w)
 	for _, one := range o {
-		state, err := one.Save()
-		if err != nil {
-			return nil, fmt.Errorf("save %s: %w", one.name, err)
-		}
-		states[one.name] = state
+		s.Raw(one.name, func(w io.Writer) error {
+			if err := one.Save(w); err != nil {
+				return fmt.Errorf("save %s: %w", one.name, err)
+			}
+			return nil
+		})
 	}
-	raw, err := json.Marshal(states)
-	if err != nil {
-		return nil, fmt.Errorf("encode states: %w", err)
-	}
-	return raw, nil
+	return s.End()
 }
 
 // Load implements store.StatefulObserver. A part that is not in the state begins anew: it came with a later release.
 func (o observers) Load(raw []byte) error {
-	var states map[string][]byte
+	var states map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &states); err != nil {
 		return fmt.Errorf("decode states: %w", err)
 	}
 	for _, one := range o {
-		if state, ok := states[one.name]; ok {
-			if err := one.Load(state); err != nil {
-				return fmt.Errorf("load %s: %w", one.name, err)
-			}
+		state, ok := states[one.name]
+		if !ok {
+			continue
+		}
+		if err := one.load(state); err != nil {
+			return fmt.Errorf("load %s: %w", one.name, err)
 		}
 	}
 	return nil
+}
+
+func (o observer) load(state json.RawMessage) error {
+	if len(state) == 0 || state[0] != '"' {
+		return o.Load(state)
+	}
+	var inner []byte // of a release that wrote the parts as base64
+	if err := json.Unmarshal(state, &inner); err != nil {
+		return err
+	}
+	return o.Load(inner)
 }
 
 // derive makes what follows from committed rows. It must be there before the store opens.

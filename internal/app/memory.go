@@ -28,6 +28,8 @@ const (
 	// takes for used whatever came while it ran, so that a single one would raise the limit, and the higher limit the next.
 	memoryLook  = time.Second
 	memoryLooks = 10
+	// memoryRest is the time between looks while nothing is collected: an idle server need not wake for it.
+	memoryRest = 15 * time.Second
 )
 
 // tuneMemory lets the heap grow more between collections and bounds it, unless the operator said how.
@@ -42,17 +44,24 @@ func (a *App) tuneMemory() {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		ticker := time.NewTicker(memoryLook)
-		defer ticker.Stop()
+		timer := time.NewTimer(memoryLook)
+		defer timer.Stop()
 		var looks [memoryLooks]uint64
 		limit := int64(memoryLimit)
+		collections := uint64(0)
 		for i := 0; ; i++ {
 			select {
 			case <-done:
 				return
-			case <-ticker.C:
+			case <-timer.C:
 			}
-			looks[i%memoryLooks] = inUse()
+			used, n := inUse()
+			rest := memoryLook
+			if n == collections {
+				rest = memoryRest
+			}
+			timer.Reset(rest)
+			looks[i%memoryLooks], collections = used, n
 			if next := limitFor(slices.Min(looks[:])); next != limit {
 				limit = next
 				debug.SetMemoryLimit(limit)
@@ -72,19 +81,27 @@ func limitFor(used uint64) int64 {
 	return int64(max(memoryLimit, (float64(used)-memoryHaste)*memoryRoom))
 }
 
-// inUse returns the bytes that the last collection found in use, and those of the runtime itself.
-func inUse() uint64 {
+// inUse returns the bytes that the last collection found in use, with those of the runtime itself, and how many collections there
+// have been.
+func inUse() (used, collections uint64) {
 	samples := []metrics.Sample{
 		{Name: "/gc/heap/live:bytes"},
 		{Name: "/memory/classes/heap/stacks:bytes"},
 		{Name: "/memory/classes/metadata/other:bytes"},
+		{Name: "/gc/cycles/total:gc-cycles"},
 	}
 	metrics.Read(samples)
-	sum := uint64(0)
-	for _, s := range samples {
-		if s.Value.Kind() == metrics.KindUint64 {
-			sum += s.Value.Uint64()
-		}
+	last := len(samples) - 1
+	for _, s := range samples[:last] {
+		used += number(s)
 	}
-	return sum
+	return used, number(samples[last])
+}
+
+// number is 0 for a metric that the runtime does not have.
+func number(s metrics.Sample) uint64 {
+	if s.Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return s.Value.Uint64()
 }

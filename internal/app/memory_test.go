@@ -1,6 +1,9 @@
 package app
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+)
 
 func TestLimitFor(t *testing.T) {
 	f := func(used uint64, want int64) {
@@ -13,7 +16,9 @@ func TestLimitFor(t *testing.T) {
 	f(150<<20, memoryLimit)
 	f(220<<20, memoryLimit)
 	f(1060<<20, 1600<<20)
-	if n := inUse(); n == 0 || n > 8<<30 {
-		t.Errorf("%d bytes are in use", n)
+	_, before := inUse()
+	runtime.GC()
+	if n, collections := inUse(); n == 0 || n > 8<<30 || collections <= before {
+		t.Errorf("%d bytes are in use after %d collections, %d before", n, collections, before)
 	}
 }

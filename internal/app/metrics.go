@@ -208,6 +208,7 @@ scrape_configs:
     honor_labels: true
     scrape_native_histograms: true
     always_scrape_classic_histograms: true
+    enable_compression: false
     static_configs: [{targets: [%[2]q]}]
 `
 

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"io"
+
 	"github.com/mindscope/mindscope/internal/conv"
 	"github.com/mindscope/mindscope/internal/receive/mindbus"
 	"github.com/mindscope/mindscope/internal/signal"
@@ -92,7 +94,7 @@ func (y yields) Committed(_ signal.Project, rows []store.Row) {
 }
 
 // Save implements store.StatefulObserver.
-func (yields) Save() ([]byte, error) { return []byte("{}"), nil }
+func (yields) Save(io.Writer) error { return nil }
 
 // Load implements store.StatefulObserver.
 func (yields) Load([]byte) error { return nil }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"io"
 	"iter"
 	"time"
 
@@ -221,10 +222,10 @@ type Observer interface {
 // Heartbeats (KindHeartbeat) are stored nowhere and not committed again.
 type StatefulObserver interface {
 	Observer
-	// Save returns the state that the rows committed so far have made. No row is committed meanwhile. It must not call
-	// the store.
-	Save() ([]byte, error)
-	// Load puts back what Save returned, before the first row. An error means that the state is of no use: the store
+	// Save writes the state that the rows committed so far have made. No row is committed meanwhile, and writers wait: w is
+	// memory. It must not call the store.
+	Save(w io.Writer) error
+	// Load puts back what Save wrote, before the first row. An error means that the state is of no use: the store
 	// goes on without, and says so in its log.
 	Load(state []byte) error
 }

@@ -9,6 +9,7 @@ import (
 	"container/list"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -212,19 +213,18 @@ type state struct {
 	Dropped uint64
 }
 
-// Save returns the state as the rows committed so far made it. The store keeps it with the position of its log.
-func (t *Tasks) Save() ([]byte, error) {
+// Save writes the state as the rows committed so far made it. The store keeps it with the position of its log.
+func (t *Tasks) Save(w io.Writer) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := state{Version: stateVersion, Dropped: t.dropped}
-	for e := t.byMove.Front(); e != nil; e = e.Next() {
-		s.Tasks = append(s.Tasks, e.Value.(*entry))
-	}
-	raw, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode state of due tasks: %w", err)
-	}
-	return raw, nil
+	s := store.NewStateWriter(w)
+	s.Field("Version", stateVersion)
+	store.StateList(s, "Tasks", func(yield func(*entry) bool) {
+		for e := t.byMove.Front(); e != nil && yield(e.Value.(*entry)); e = e.Next() {
+		}
+	})
+	s.Field("Dropped", t.dropped)
+	return s.End()
 }
 
 // Load replaces the state by a saved one. Tasks rest from now on: while the server was down nobody could hear of them.

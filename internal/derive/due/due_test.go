@@ -1,6 +1,7 @@
 package due
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"time"
@@ -141,13 +142,13 @@ func TestBoundAndState(t *testing.T) {
 	if n, dropped := tasks.Count(); n != 3 || dropped != 2 {
 		t.Errorf("%d tasks, %d dropped", n, dropped)
 	}
-	raw, err := tasks.Save()
-	if err != nil {
+	var raw bytes.Buffer
+	if err := tasks.Save(&raw); err != nil {
 		t.Fatal(err)
 	}
 	c.pass(time.Hour)
 	again := New(Config{Clock: c.time})
-	if err := again.Load(raw); err != nil {
+	if err := again.Load(raw.Bytes()); err != nil {
 		t.Fatal(err)
 	}
 	if due := again.Due(10); len(due) != 0 {

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -179,14 +180,14 @@ func TestFlowsSurviveRestart(t *testing.T) {
 		agents := []string{"a", "b"}
 		w.tell(t, time.Second, order(fmt.Sprint(i), "1s", agents[i%2], agents[1-i%2]))
 	}
-	raw, err := w.view.Save()
-	if err != nil {
+	var raw bytes.Buffer
+	if err := w.view.Save(&raw); err != nil {
 		t.Fatal(err)
 	}
 	before := w.drawn()
 	again := newFlowWorld()
 	again.now = w.now
-	if err := again.view.Load(raw); err != nil {
+	if err := again.view.Load(raw.Bytes()); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, again.drawn()); diff != "" || !strings.Contains(before, "ping-pong") {

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -167,13 +168,13 @@ func TestBounded(t *testing.T) {
 func TestStateSurvives(t *testing.T) {
 	w := newWorld(0)
 	w.tell(t, 0, task+"\n"+writer)
-	raw, err := w.view.Save()
-	if err != nil {
+	var raw bytes.Buffer
+	if err := w.view.Save(&raw); err != nil {
 		t.Fatal(err)
 	}
 	again := newWorld(0)
 	again.now = began.Add(time.Hour) // the server was down
-	if err := again.view.Load(raw); err != nil {
+	if err := again.view.Load(raw.Bytes()); err != nil {
 		t.Fatal(err)
 	}
 	again.expect(t, "t at writer since 1h0m0s, 2 spans\n")

@@ -4,6 +4,10 @@ import (
 	"container/list"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
+
+	"github.com/mindscope/mindscope/internal/store"
 )
 
 // stateVersion is written into the state; another one can't be read.
@@ -16,22 +20,19 @@ type state struct {
 	Dropped uint64
 }
 
-// Save returns the state as the rows committed so far made it. The store keeps it with the position of its log.
-func (v *View) Save() ([]byte, error) {
+// Save writes the state as the rows committed so far made it. The store keeps it with the position of its log.
+func (v *View) Save(w io.Writer) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	s := state{Version: stateVersion, Dropped: v.dropped}
-	for e := v.bySign.Front(); e != nil; e = e.Next() {
-		s.Running = append(s.Running, e.Value.(*span))
-	}
-	for _, f := range v.flows {
-		s.Flows = append(s.Flows, f)
-	}
-	raw, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode state of running tasks: %w", err)
-	}
-	return raw, nil
+	s := store.NewStateWriter(w)
+	s.Field("Version", stateVersion)
+	store.StateList(s, "Running", func(yield func(*span) bool) {
+		for e := v.bySign.Front(); e != nil && yield(e.Value.(*span)); e = e.Next() {
+		}
+	})
+	store.StateList(s, "Flows", maps.Values(v.flows))
+	s.Field("Dropped", v.dropped)
+	return s.End()
 }
 
 // Load replaces the state by a saved one. Nobody counts as silent for the time in which the server was not there to

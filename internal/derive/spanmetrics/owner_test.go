@@ -1,6 +1,7 @@
 package spanmetrics
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/mindscope/mindscope/internal/store"
@@ -30,12 +31,12 @@ func TestCountedSince(t *testing.T) {
 		f("none", "", false)
 	}
 	check()
-	raw, err := m.Save()
-	if err != nil {
+	var raw bytes.Buffer
+	if err := m.Save(&raw); err != nil {
 		t.Fatal(err)
 	}
 	m = New(Config{})
-	if err := m.Load(raw); err != nil {
+	if err := m.Load(raw.Bytes()); err != nil {
 		t.Fatal(err)
 	}
 	check()

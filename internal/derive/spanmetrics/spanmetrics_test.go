@@ -1,6 +1,7 @@
 package spanmetrics
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math"
@@ -310,12 +311,12 @@ func TestNestedAgents(t *testing.T) {
 	}
 	m.Committed("default", []store.Row{agent("w", "x", "writer", text(store.FieldStatus, "error")), agent("c", "p", "critic")})
 	m.Committed("default", []store.Row{row("x", "o", text(store.FieldOperation, "execute_tool"), text(store.FieldTool, "transfer"), text(store.FieldAgent, "orchestrator"))})
-	raw, err := m.Save()
-	if err != nil {
+	var raw bytes.Buffer
+	if err := m.Save(&raw); err != nil {
 		t.Fatal(err)
 	}
 	m = New(Config{})
-	if err := m.Load(raw); err != nil {
+	if err := m.Load(raw.Bytes()); err != nil {
 		t.Fatal(err)
 	}
 	m.Committed("default", []store.Row{row("p", "o", text(store.FieldSpanKind, "consumer"), text(fieldFrom, "orchestrator"), text(fieldTo, "critic"))})
@@ -427,13 +428,13 @@ func TestAcceptedIsFinishedAndInProgress(t *testing.T) {
 				c.now = c.now.Add(time.Duration(rapid.IntRange(0, 11).Draw(t, "minutes")) * time.Minute)
 				m.Tick()
 			case 4:
-				raw, err := m.Save()
-				if err != nil {
+				var raw bytes.Buffer
+				if err := m.Save(&raw); err != nil {
 					t.Fatal(err)
 				}
 				before := m.totals()
 				m = New(Config{Clock: c.time, Running: 5})
-				if err := m.Load(raw); err != nil {
+				if err := m.Load(raw.Bytes()); err != nil {
 					t.Fatal(err)
 				}
 				if d := cmp.Diff(before, m.totals()); d != "" {

@@ -3,8 +3,12 @@ package spanmetrics
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"iter"
 	"maps"
 	"slices"
+
+	"github.com/mindscope/mindscope/internal/store"
 )
 
 // stateVersion is written into the state; another one can't be read.
@@ -21,24 +25,30 @@ type state struct {
 	Capped, Overflows uint64
 }
 
-// Save returns the state as the rows committed so far made it. The store keeps it with the position of its log.
-func (m *Metrics) Save() ([]byte, error) {
+// Save writes the state as the rows committed so far made it. The store keeps it with the position of its log.
+func (m *Metrics) Save(w io.Writer) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := state{Version: stateVersion, Series: map[string][]*series{}, Capped: m.capped, Overflows: m.overflows, Ended: m.flight.ended.keys(), Below: m.below.keys(), Owners: m.owners.save(), Nested: m.nested.waiting}
+	all := map[string][]*series{}
 	for name, v := range m.vectors {
 		for _, key := range slices.Sorted(maps.Keys(v.series)) {
-			s.Series[name] = append(s.Series[name], v.series[key])
+			all[name] = append(all[name], v.series[key])
 		}
 	}
-	for e := m.flight.oldest.Front(); e != nil; e = e.Next() {
-		s.Running = append(s.Running, e.Value.(*attempt))
-	}
-	raw, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode state of metrics: %w", err)
-	}
-	return raw, nil
+	s := store.NewStateWriter(w)
+	s.Field("version", stateVersion)
+	s.Field("series", all)
+	store.StateList(s, "running", func(yield func(*attempt) bool) {
+		for e := m.flight.oldest.Front(); e != nil && yield(e.Value.(*attempt)); e = e.Next() {
+		}
+	})
+	store.StateList(s, "Ended", m.flight.ended.keys())
+	store.StateList(s, "Below", m.below.keys())
+	s.Field("Owners", m.owners.save())
+	s.Field("Nested", m.nested.waiting)
+	s.Field("Capped", m.capped)
+	s.Field("Overflows", m.overflows)
+	return s.End()
 }
 
 // Load replaces the state by a saved one. Call it before the first row.
@@ -98,6 +108,14 @@ func (m *Metrics) adopt(v *vector, one *series) {
 }
 
 // keys returns what is remembered, the older first.
-func (r *recent) keys() []string {
-	return slices.Concat(slices.Collect(maps.Keys(r.old)), slices.Collect(maps.Keys(r.now)))
+func (r *recent) keys() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, keys := range []map[string]struct{}{r.old, r.now} {
+			for key := range keys {
+				if !yield(key) {
+					return
+				}
+			}
+		}
+	}
 }

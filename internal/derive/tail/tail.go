@@ -6,6 +6,7 @@ package tail
 
 import (
 	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -166,7 +167,7 @@ func (f *Feed) Close() {
 func (f *Feed) Done() <-chan struct{} { return f.done }
 
 // Save implements store.StatefulObserver: a Feed remembers nothing.
-func (*Feed) Save() ([]byte, error) { return nil, nil }
+func (*Feed) Save(io.Writer) error { return nil }
 
 // Load implements store.StatefulObserver.
 func (*Feed) Load([]byte) error { return nil }

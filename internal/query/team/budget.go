@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -291,7 +292,7 @@ func (b *Budgets) Forget(p signal.Project) {
 }
 
 // Save implements store.StatefulObserver. There is nothing to save: the sums are made of the store.
-func (*Budgets) Save() ([]byte, error) { return nil, nil }
+func (*Budgets) Save(io.Writer) error { return nil }
 
 // Load implements store.StatefulObserver.
 func (*Budgets) Load([]byte) error { return nil }

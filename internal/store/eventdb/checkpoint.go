@@ -1,11 +1,13 @@
 package eventdb
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,9 +22,12 @@ import (
 const (
 	fileCheckpoint    = "checkpoint"
 	checkpointMagic   = "MSCOPECP"
-	checkpointVersion = 2 // the state is packed
+	checkpointHeader  = len(checkpointMagic) + 4 + 8 + 8 + 1
+	checkpointVersion = 3 // the state is packed as a stream
 	// checkpointLogLen is the length of the log from which a checkpoint comes before its time.
 	checkpointLogLen = 256 << 20
+	// checkpointRest is the rest after one that failed.
+	checkpointRest = time.Second
 	// mergeWait bounds how long writers wait for a checkpoint while merges of the engine end.
 	mergeWait = 250 * time.Millisecond
 	mergePoll = 10 * time.Millisecond
@@ -32,7 +37,8 @@ const (
 const (
 	stateNone   = 0
 	statePlain  = 1 // written by version 1
-	statePacked = 2 // snappy
+	statePacked = 2 // snappy, written by version 2
+	stateStream = 3 // snappy's stream format
 	// maxStateLen is beyond any state; a damaged length must not take all memory.
 	maxStateLen = 1 << 30
 )
@@ -43,26 +49,58 @@ type checkpoint struct {
 	engine uint64
 	// observed is the number of the newest record in state.
 	observed uint64
-	// state is what a store.StatefulObserver saved; nil when there was none.
-	state []byte
+	// packing tells how packed holds what a store.StatefulObserver saved.
+	packing byte
+	packed  []byte
+}
+
+// pack takes the state that save writes.
+func (c *checkpoint) pack(save func(io.Writer) error) error {
+	var packed bytes.Buffer
+	w := s2.NewWriter(&packed, s2.WriterSnappyCompat(), s2.WriterConcurrency(1), s2.WriterBlockSize(64<<10))
+	if err := errors.Join(save(w), w.Close()); err != nil {
+		return err
+	}
+	c.packing, c.packed = stateStream, packed.Bytes()
+	return nil
+}
+
+// state returns what save wrote; nil when there was none.
+func (c *checkpoint) state() ([]byte, error) {
+	switch c.packing {
+	case statePlain:
+		return c.packed, nil
+	case statePacked:
+		if n, err := s2.DecodedLen(c.packed); err != nil || n > maxStateLen {
+			return nil, fmt.Errorf("%w: packed state", store.ErrCorrupt)
+		}
+		state, err := s2.Decode(nil, c.packed)
+		if err != nil {
+			return nil, fmt.Errorf("%w: packed state: %w", store.ErrCorrupt, err)
+		}
+		return state, nil
+	case stateStream:
+		state, err := io.ReadAll(io.LimitReader(s2.NewReader(bytes.NewReader(c.packed)), maxStateLen))
+		if err != nil {
+			return nil, fmt.Errorf("%w: packed state: %w", store.ErrCorrupt, err)
+		}
+		return state, nil
+	}
+	return nil, nil
 }
 
 func (c *checkpoint) encode() []byte {
-	b := binary.LittleEndian.AppendUint32([]byte(checkpointMagic), checkpointVersion)
+	b := make([]byte, 0, checkpointHeader+len(c.packed)+4)
+	b = binary.LittleEndian.AppendUint32(append(b, checkpointMagic...), checkpointVersion)
 	b = binary.LittleEndian.AppendUint64(b, c.engine)
 	b = binary.LittleEndian.AppendUint64(b, c.observed)
-	if c.state == nil {
-		b = append(b, stateNone)
-	} else {
-		b = append(append(b, statePacked), s2.EncodeSnappyBetter(nil, c.state)...)
-	}
+	b = append(append(b, c.packing), c.packed...)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
 func decodeCheckpoint(b []byte) (checkpoint, error) {
-	const header = len(checkpointMagic) + 4 + 8 + 8 + 1
 	var c checkpoint
-	if len(b) < header+4 || string(b[:len(checkpointMagic)]) != checkpointMagic {
+	if len(b) < checkpointHeader+4 || string(b[:len(checkpointMagic)]) != checkpointMagic {
 		return c, fmt.Errorf("%w: not a checkpoint", store.ErrCorrupt)
 	}
 	if v := binary.LittleEndian.Uint32(b[len(checkpointMagic):]); v > checkpointVersion {
@@ -74,19 +112,7 @@ func decodeCheckpoint(b []byte) (checkpoint, error) {
 	}
 	c.engine = binary.LittleEndian.Uint64(b[12:])
 	c.observed = binary.LittleEndian.Uint64(b[20:])
-	switch b[28] {
-	case statePlain:
-		c.state = append([]byte{}, body[header:]...)
-	case statePacked:
-		if n, err := s2.DecodedLen(body[header:]); err != nil || n > maxStateLen {
-			return c, fmt.Errorf("%w: packed state", store.ErrCorrupt)
-		}
-		state, err := s2.Decode(nil, body[header:])
-		if err != nil {
-			return c, fmt.Errorf("%w: packed state: %w", store.ErrCorrupt, err)
-		}
-		c.state = append([]byte{}, state...)
-	}
+	c.packing, c.packed = b[28], body[checkpointHeader:]
 	return c, nil
 }
 
@@ -116,21 +142,27 @@ func (db *DB) readCheckpoint() (checkpoint, error) {
 
 // checkpointLoop makes checkpoints until done is closed.
 func (db *DB) checkpointLoop(done <-chan struct{}) {
-	ticker := time.NewTicker(min(db.cfg.CheckpointEvery, time.Second))
-	defer ticker.Stop()
-	next := time.Now().Add(db.cfg.CheckpointEvery)
+	timer := time.NewTimer(db.cfg.CheckpointEvery)
+	defer timer.Stop()
 	for {
 		select {
 		case <-done:
 			return
-		case now := <-ticker.C:
-			if now.Before(next) && db.wal.stats.size.Load() < checkpointLogLen {
-				continue
-			}
-			next = now.Add(db.cfg.CheckpointEvery)
+		case <-timer.C:
+		case <-db.wal.long:
 		}
-		if err := db.tryCheckpoint(context.Background()); err != nil && !errors.Is(err, errMerging) {
+		timer.Reset(db.cfg.CheckpointEvery)
+		err := db.tryCheckpoint(context.Background())
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, errMerging) {
 			db.cfg.Logger.Warn("checkpoint of the log failed: it is tried again", "error", err)
+		}
+		select { // a long log asks again at once, and each try holds writers up
+		case <-done:
+			return
+		case <-time.After(checkpointRest):
 		}
 	}
 }
@@ -251,11 +283,9 @@ func (db *DB) withState(c checkpoint) (checkpoint, error) {
 	}
 	db.observing.Lock()
 	defer db.observing.Unlock()
-	state, err := o.Save()
-	if err != nil {
+	if err := c.pack(o.Save); err != nil {
 		return c, fmt.Errorf("save state of the observer: %w", err)
 	}
-	c.state = append([]byte{}, state...)
 	return c, nil
 }
 
@@ -264,8 +294,7 @@ func (db *DB) finish(c checkpoint) error {
 	if err := writeFile(filepath.Join(db.dir, dirWAL, fileCheckpoint), c.encode()); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
-	db.done = c
-	db.done.state = nil
+	db.done = checkpoint{engine: c.engine, observed: c.observed}
 	db.checkpoints.made.Add(1)
 	return db.wal.drop(min(c.engine, c.observed))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -41,10 +42,10 @@ func (c *counter) Committed(_ signal.Project, rows []store.Row) {
 	}
 }
 
-func (c *counter) Save() ([]byte, error) {
+func (c *counter) Save(w io.Writer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return json.Marshal(c)
+	return json.NewEncoder(w).Encode(c)
 }
 
 func (c *counter) Load(state []byte) error { return json.Unmarshal(state, c) }

@@ -68,10 +68,14 @@ func (db *DB) openLog() error {
 
 func (db *DB) loadState(c checkpoint) error {
 	o, ok := db.cfg.Observer.(store.StatefulObserver)
-	if !ok || c.state == nil {
+	if !ok || c.packing == stateNone {
 		return nil
 	}
-	if err := o.Load(c.state); err != nil {
+	state, err := c.state()
+	if err == nil {
+		err = o.Load(state)
+	}
+	if err != nil {
 		// A state of another release: its counters begin anew, the rows are all there.
 		db.cfg.Logger.Error("what was derived from earlier rows can't be read and begins anew", "error", err)
 	}

@@ -56,6 +56,7 @@ type wal struct {
 	asked    chan func()   // what the goroutine is to do between two groups
 	quit     chan struct{}
 	ended    chan struct{} // the goroutine is gone
+	long     chan struct{} // the log has become as long as it should
 
 	// Of the goroutine that writes.
 	file    *os.File
@@ -90,6 +91,7 @@ func openWAL(dir string, how Sync, segments []segment, last uint64, log *slog.Lo
 		dir: dir, sync: how, log: log, crc: crc32.MakeTable(crc32.Castagnoli),
 		next: last + 1, written: last, segments: segments,
 		wake: make(chan struct{}, 1), asked: make(chan func()), quit: make(chan struct{}), ended: make(chan struct{}),
+		long: make(chan struct{}, 1),
 	}
 	w.room.L = &w.mu
 	w.pending = w.group()
@@ -205,7 +207,12 @@ func (w *wal) write(g *walGroup) error {
 func (w *wal) grow(n int64) {
 	w.size += n
 	w.stats.bytes.Add(uint64(n))
-	w.stats.size.Add(n)
+	if w.stats.size.Add(n) >= checkpointLogLen {
+		select {
+		case w.long <- struct{}{}:
+		default:
+		}
+	}
 	w.mu.Lock()
 	w.segments[len(w.segments)-1].size = w.size
 	w.mu.Unlock()

@@ -2,12 +2,17 @@ package eventdb
 
 import (
 	"bytes"
+	"errors"
 	"hash/crc32"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/s2"
+
+	"github.com/mindscope/mindscope/internal/store"
 )
 
 func sampleRecord() *logRecord {
@@ -104,7 +109,10 @@ func FuzzFrames(f *testing.F) {
 
 func FuzzCheckpoint(f *testing.F) {
 	f.Add((&checkpoint{engine: 1, observed: 2}).encode())
-	f.Add((&checkpoint{engine: 1 << 50, observed: 2, state: []byte("state")}).encode())
+	for packing, packed := range map[byte]string{statePlain: "state", statePacked: "\x05\x10state", 9: "of a later release"} {
+		f.Add((&checkpoint{engine: 1 << 50, observed: 2, packing: packing, packed: []byte(packed)}).encode())
+	}
+	f.Add(packedCheckpoint(f, "state").encode())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := decodeCheckpoint(data)
 		if err != nil {
@@ -117,5 +125,46 @@ func FuzzCheckpoint(f *testing.F) {
 		if diff := cmp.Diff(c, again, cmp.AllowUnexported(checkpoint{})); diff != "" {
 			t.Error(diff)
 		}
+		if _, err := c.state(); err != nil && !errors.Is(err, store.ErrCorrupt) {
+			t.Error(err)
+		}
 	})
+}
+
+func packedCheckpoint(t testing.TB, state string) *checkpoint {
+	t.Helper()
+	c := &checkpoint{}
+	err := c.pack(func(w io.Writer) error {
+		_, err := io.WriteString(w, state)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestStateComesBack reads states as this and earlier releases wrote them.
+func TestStateComesBack(t *testing.T) {
+	long := strings.Repeat("a state of many blocks ", 100_000)
+	for _, c := range []struct {
+		name string
+		from *checkpoint
+		want string
+	}{
+		{"none", &checkpoint{}, ""},
+		{"plain", &checkpoint{packing: statePlain, packed: []byte("state")}, "state"},
+		{"packed", &checkpoint{packing: statePacked, packed: s2.EncodeSnappyBetter(nil, []byte("state"))}, "state"},
+		{"stream", packedCheckpoint(t, long), long},
+		{"empty stream", packedCheckpoint(t, ""), ""},
+	} {
+		got, err := decodeCheckpoint(c.from.encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		state, err := got.state()
+		if err != nil || string(state) != c.want {
+			t.Errorf("%s: %d bytes, %v", c.name, len(state), err)
+		}
+	}
 }
