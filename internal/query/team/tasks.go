@@ -53,8 +53,11 @@ const (
 	maxWindow = int64(1) << 61
 	// maxKeys bounds the tasks, each in each part, that are looked at in one window; a window with more is halved.
 	maxKeys = 16_000
-	// maxCrowd is how many more tasks than the page wants may be summed up for it; a part with more is divided.
+	// maxCrowd is how many more tasks than the page wants may be summed up for it; a part with more is divided. It becomes twice as
+	// much with each look that leaves the page short: a filter that few tasks pass needs them all.
 	maxCrowd = 50
+	// maxOwners bounds the tasks of the traces of one batch.
+	maxOwners = 100_000
 	// maxBatch bounds the spans, as far as a window shows them, of the tasks that are summed up at once.
 	maxBatch = 100_000
 	// futureLimit is how far the clocks of senders may run ahead.
@@ -71,13 +74,13 @@ func (q *Questions) Tasks(ctx context.Context, p signal.Project, tq TaskQuery) (
 	start, size := min(s.until, q.clock().UnixNano()), int64(firstWindow)
 	for {
 		want := start - min(size, max(start-s.since, 0))
-		got, whole, err := s.look(ctx, want)
+		got, tooMany, err := s.look(ctx, want)
 		if err != nil {
 			return TaskPage{}, err
 		}
 		size *= 2
 		switch {
-		case !whole: // too many for one window
+		case tooMany:
 			size = max(start-got, int64(time.Second))
 		case len(s.tasks) == 0:
 			size *= 2
@@ -108,6 +111,7 @@ type taskSearch struct {
 	limit        int
 	// looked: everything from here on was looked at, until included or not (see newTaskSearch).
 	looked  int64
+	crowd   int // see maxCrowd
 	tasks   map[taskKey]Summary
 	partial bool
 }
@@ -125,7 +129,7 @@ func (q *Questions) newTaskSearch(ctx context.Context, p signal.Project, tq Task
 		Questions: q, project: p, query: tq, after: after, limit: limitOf(tq.Limit), tasks: map[taskKey]Summary{},
 		until: q.clock().Add(futureLimit).UnixNano(), since: stats.Accept.Start,
 	}
-	s.looked = s.until
+	s.looked, s.crowd = s.until, maxCrowd
 	if !tq.Until.IsZero() {
 		s.until = min(s.until, tq.Until.UnixNano())
 	}
@@ -163,13 +167,15 @@ func (s *taskSearch) rowFilters() store.And {
 func (s *taskSearch) selective() bool { return len(s.rowFilters()) > 1 }
 
 // look finds the tasks that began in [start, looked) and sums them up, newest first. It returns how far it got: what has rows in the
-// older half of the window is left to the next one, since most of it began before. Where there are too many tasks, or the page
-// is full before all are summed up, it ends earlier, and the window was not looked through as a whole.
-func (s *taskSearch) look(ctx context.Context, start int64) (got int64, whole bool, err error) {
-	for whole = true; start < s.looked; whole = false {
-		parts, step, err := s.parts(ctx, signal.TimeRange{Start: start, End: s.looked})
+// older half of the window is left to the next one, since most of it began before. It ends earlier when the page is full, in a part
+// that is a crowd, and where there are tooMany tasks.
+func (s *taskSearch) look(ctx context.Context, start int64) (got int64, tooMany bool, err error) {
+	for start < s.looked {
+		window := signal.TimeRange{Start: start, End: s.looked}
+		parts, step, err := s.parts(ctx, window)
 		if errors.Is(err, store.ErrTooMany) && s.looked-start > 1 {
 			start += (s.looked - start) / 2
+			tooMany = true
 			continue
 		}
 		if err != nil {
@@ -177,7 +183,7 @@ func (s *taskSearch) look(ctx context.Context, start int64) (got int64, whole bo
 		}
 		end := start
 		if start > s.since {
-			parts, end = newerHalf(parts, step, signal.TimeRange{Start: start, End: s.looked})
+			parts, end = newerHalf(parts, step, signal.TimeRange{Start: start, End: s.past(window.End)})
 		}
 		crowd, err := s.sumParts(ctx, parts, step, end)
 		switch {
@@ -186,16 +192,19 @@ func (s *taskSearch) look(ctx context.Context, start int64) (got int64, whole bo
 		case crowd != nil: // it is divided before its tasks are summed up
 			start, s.looked = max(start, crowd.start), min(s.looked, crowd.start+step)
 		default:
-			return s.looked, whole && s.looked == end, nil
+			return s.looked, tooMany, nil
 		}
 	}
-	return start, whole, nil
+	return start, tooMany, nil
 }
+
+// past cuts off what lies ahead, where hardly anything is.
+func (s *taskSearch) past(end int64) int64 { return min(end, s.clock().UnixNano()) }
 
 // newerHalf returns the parts of the newer half of a window, and where they end. What has rows in the older half began there, or
 // before.
 func newerHalf(parts []part, step int64, window signal.TimeRange) ([]part, int64) {
-	middle := window.Start + (window.End-window.Start)/2
+	middle := window.Start + max(window.End-window.Start, 0)/2
 	n := slices.IndexFunc(parts, func(p part) bool { return p.start < middle })
 	if n < 0 || parts[n].start+step >= window.End {
 		return parts, window.Start
@@ -208,7 +217,7 @@ func newerHalf(parts []part, step int64, window signal.TimeRange) ([]part, int64
 func (s *taskSearch) sumParts(ctx context.Context, parts []part, step, end int64) (crowd *part, err error) {
 	for len(parts) > 0 {
 		wanted := s.limit + 1 - len(s.found(s.looked))
-		if len(parts[0].keys) > wanted+maxCrowd && step > minStep {
+		if len(parts[0].keys) > wanted+s.crowd && step > minStep && parts[0].start < s.until {
 			return &parts[0], nil
 		}
 		keys, from, n := take(parts, wanted)
@@ -222,6 +231,7 @@ func (s *taskSearch) sumParts(ctx context.Context, parts []part, step, end int64
 		if len(s.found(from)) > s.limit {
 			return nil, nil
 		}
+		s.crowd *= 2
 	}
 	s.looked = end
 	return nil, nil
@@ -252,8 +262,7 @@ func take(parts []part, n int) (keys map[taskKey]int, from int64, taken int) {
 // newest first. No task begins later than its first row.
 func (s *taskSearch) parts(ctx context.Context, within signal.TimeRange) (parts []part, step int64, err error) {
 	first, rows := map[taskKey]int64{}, map[taskKey]int{}
-	past := min(within.End, s.clock().UnixNano()) - within.Start // hardly anything lies ahead
-	step = max(past/windowSteps, minStep)
+	step = max((s.past(within.End)-within.Start)/windowSteps, minStep)
 	for _, kind := range workKinds() {
 		groups, err := s.events.Aggregate(ctx, s.project, store.Aggregate{
 			Scope:   store.Scope{Kind: kind, Time: within, Filter: s.rowFilters()},
@@ -327,11 +336,14 @@ func (s *taskSearch) sum(ctx context.Context, team string, ids []string) error {
 	whose := store.Eq(store.FieldTeam, team)
 	if team == "" {
 		whose = store.Eq(store.FieldTaskProvisional, "true")
-		joined, err := s.joined(ctx, ids)
+		owners, err := s.owners(ctx, ids)
 		if err != nil {
 			return err
 		}
-		ids = slices.DeleteFunc(ids, func(id string) bool { return joined[id] })
+		if err := s.sumOwners(ctx, owners); err != nil {
+			return err
+		}
+		ids = slices.DeleteFunc(ids, func(id string) bool { return len(owners[id]) > 0 })
 	}
 	of := func(ids []string) store.And { return store.And{store.In{Field: store.FieldTaskID, Values: ids}, whose} }
 	ids, known, taken, err := s.takeKept(ctx, team, ids, of)
@@ -413,9 +425,11 @@ func (s *taskSearch) adopt(ctx context.Context, folds map[string]*Fold, taken []
 			owner[trace] = f
 		}
 	}
-	if err := s.joins(ctx, folds, owner); err != nil {
+	written := map[string]*Fold{}
+	if err := s.joins(ctx, folds, written); err != nil {
 		return err
 	}
+	maps.Copy(owner, written)
 	traces := slices.Sorted(maps.Keys(owner))
 	traces = slices.DeleteFunc(traces, func(trace string) bool { return owner[trace] == nil })
 	if len(traces) == 0 {
@@ -427,11 +441,37 @@ func (s *taskSearch) adopt(ctx context.Context, folds map[string]*Fold, taken []
 	if err != nil {
 		return err
 	}
+	if err := s.disown(ctx, owner, written, more); err != nil {
+		return err
+	}
 	for _, f := range more {
 		for _, span := range f.spans {
 			if to := owner[span.TraceID]; to != nil && to.Len() < MaxSpans {
 				to.Add(span)
 			}
+		}
+	}
+	return nil
+}
+
+// disown takes the traces of more from owners that share them with tasks of other batches, unless a join says whose they are.
+func (s *taskSearch) disown(ctx context.Context, owner, written, more map[string]*Fold) error {
+	var traces []string
+	for _, f := range more {
+		traces = append(traces, f.traces()...)
+	}
+	slices.Sort(traces)
+	traces = slices.DeleteFunc(slices.Compact(traces), func(trace string) bool { return owner[trace] == nil || written[trace] != nil })
+	if len(traces) == 0 {
+		return nil
+	}
+	tasks, err := s.owners(ctx, traces)
+	if err != nil {
+		return err
+	}
+	for _, trace := range traces {
+		if len(tasks[trace]) > 1 {
+			owner[trace].shared, owner[trace] = true, nil
 		}
 	}
 	return nil
@@ -450,19 +490,19 @@ func (f *Fold) traces() []string {
 	return out
 }
 
-// joined tells which of the traces belong to a task with an id of its own: their provisional task is part of that one.
-func (s *taskSearch) joined(ctx context.Context, traces []string) (map[string]bool, error) {
-	out := map[string]bool{}
-	for _, kind := range []store.Kind{store.KindSpan, store.KindJoin} {
+// owners tells which tasks with an id of their own each of the traces belongs to: its provisional task is part of that one.
+func (s *taskSearch) owners(ctx context.Context, traces []string) (map[string][]taskKey, error) {
+	out := map[string][]taskKey{}
+	for _, kind := range append(workKinds(), store.KindJoin) {
 		groups, err := s.events.Aggregate(ctx, s.project, store.Aggregate{
 			Scope: store.Scope{Kind: kind, Time: signal.AllTime(), Filter: store.And{
 				store.In{Field: store.FieldTraceID, Values: traces},
 				store.Not{Filter: store.Eq(store.FieldTaskProvisional, "true")},
 				store.Exists{Field: store.FieldTaskID},
 			}},
-			By:      []string{store.FieldTraceID},
+			By:      []string{store.FieldTraceID, store.FieldTeam, store.FieldTaskID},
 			Columns: []store.Column{{Func: store.CountRows}},
-			Limit:   len(traces) + 1,
+			Limit:   maxOwners,
 		})
 		if errors.Is(err, store.ErrPartial) {
 			s.partial = true
@@ -470,10 +510,24 @@ func (s *taskSearch) joined(ctx context.Context, traces []string) (map[string]bo
 			return nil, fmt.Errorf("find tasks of traces: %w", err)
 		}
 		for _, g := range groups {
-			out[g.Key[0]] = true
+			if key := (taskKey{g.Key[1], g.Key[2]}); !slices.Contains(out[g.Key[0]], key) {
+				out[g.Key[0]] = append(out[g.Key[0]], key)
+			}
 		}
 	}
 	return out, nil
+}
+
+// sumOwners sums up the tasks that have traces for themselves: such a task begins with the earliest span of its trace, which may be
+// one that knows of no task.
+func (s *taskSearch) sumOwners(ctx context.Context, owners map[string][]taskKey) error {
+	keys := map[taskKey]int{}
+	for _, of := range owners {
+		if _, known := s.tasks[of[0]]; len(of) == 1 && !known && (s.query.Team == "" || s.query.Team == of[0].team) && strings.HasPrefix(of[0].id, s.query.Prefix) {
+			keys[of[0]] = 1
+		}
+	}
+	return s.sumAll(ctx, keys)
 }
 
 // found returns the tasks that began in [start, until) and pass the query, newest first, behind the page before.

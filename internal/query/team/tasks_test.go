@@ -119,3 +119,54 @@ func taskIDs(tasks []Summary) []string {
 	}
 	return ids
 }
+
+// TestPagesOfOneTrace: what a task's spans are, and so where it stands, does not depend on which tasks are summed up with it.
+func TestPagesOfOneTrace(t *testing.T) {
+	var shared strings.Builder
+	shared.WriteString("trace 1\ndb.query | -61m 1s | id=9 parent=77\n---\n") // nobody's: two tasks have the trace
+	for i, one := range []struct {
+		id      string
+		minutes int
+	}{{"old", 60}, {"young", 20}} {
+		fmt.Fprintf(&shared, "---\ntrace 1\nexecute_task | -%dm %[1]dm | id=%d ai_team.task.id=%s\n", one.minutes, i+1, one.id)
+		for k := 1; k < one.minutes; k++ {
+			fmt.Fprintf(&shared, "  chat gpt-4o | -%dm 2s | id=%d ai_team.task.id=%s\n", k, 1000*(i+1)+k, one.id)
+		}
+	}
+	const adopted = `trace 1
+db.query | -10s 1s | id=9 parent=77
+---
+trace 1
+execute_task | 0s 9s | id=1 ai_team.task.id=early
+---
+trace 2
+execute_task | -5s 9s | id=1 ai_team.task.id=late
+`
+	for _, c := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"shared", shared.String(), []string{"young 20 -20m0s", "old 60 -1h0m0s"}},
+		{"adopted", adopted, []string{"late 1 -5s", "early 2 -10s"}},
+	} {
+		q := asked(t, time.Minute, c.text)
+		for _, limit := range []int{20, 1} {
+			var got []string
+			for query := (TaskQuery{Limit: limit}); ; {
+				page, err := q.Tasks(t.Context(), p, query)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, s := range page.Tasks {
+					got = append(got, fmt.Sprintf("%s %d %s", s.ID, s.Spans, time.Unix(0, s.Start).Sub(at)))
+				}
+				if query.Page = page.Next; query.Page == "" {
+					break
+				}
+			}
+			if diff := gocmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%s, %d a page: %s", c.name, limit, diff)
+			}
+		}
+	}
+}

@@ -150,6 +150,9 @@ func (db *DB) checkpointLoop(done <-chan struct{}) {
 			return
 		case <-timer.C:
 		case <-db.wal.long:
+			if db.wal.stats.size.Load() < checkpointLogLen {
+				continue // the last checkpoint has cut it
+			}
 		}
 		timer.Reset(db.cfg.CheckpointEvery)
 		err := db.tryCheckpoint(context.Background())
