@@ -56,8 +56,8 @@ const (
 	// maxCrowd is how many more tasks than the page wants may be summed up for it; a part with more is divided. It becomes twice as
 	// much with each look that leaves the page short: a filter that few tasks pass needs them all.
 	maxCrowd = 50
-	// maxOwners bounds the tasks of the traces of one batch.
-	maxOwners = 100_000
+	// maxOwners bounds the tasks of traces that are looked at once; traces with more are halved.
+	maxOwners = 10_000
 	// maxBatch bounds the spans, as far as a window shows them, of the tasks that are summed up at once.
 	maxBatch = 100_000
 	// futureLimit is how far the clocks of senders may run ahead.
@@ -141,7 +141,7 @@ func (q *Questions) newTaskSearch(ctx context.Context, p signal.Project, tq Task
 	}
 	s.until = max(s.until, s.since)
 	if !s.selective() {
-		// Every task has a row at its start. One that is selected by a row may have that row long after its start.
+		// Every task has a row at its start, of its own or of its trace's provisional task. One that is selected by a row may have that row long after its start.
 		s.looked = s.until
 	}
 	return s, nil
@@ -343,7 +343,10 @@ func (s *taskSearch) sum(ctx context.Context, team string, ids []string) error {
 		if err := s.sumOwners(ctx, owners); err != nil {
 			return err
 		}
-		ids = slices.DeleteFunc(ids, func(id string) bool { return len(owners[id]) > 0 })
+		ids = slices.DeleteFunc(ids, func(id string) bool {
+			_, owned := owners[id]
+			return owned
+		})
 	}
 	of := func(ids []string) store.And { return store.And{store.In{Field: store.FieldTaskID, Values: ids}, whose} }
 	ids, known, taken, err := s.takeKept(ctx, team, ids, of)
@@ -470,7 +473,7 @@ func (s *taskSearch) disown(ctx context.Context, owner, written, more map[string
 		return err
 	}
 	for _, trace := range traces {
-		if len(tasks[trace]) > 1 {
+		if tasks[trace].shared {
 			owner[trace].shared, owner[trace] = true, nil
 		}
 	}
@@ -490,41 +493,65 @@ func (f *Fold) traces() []string {
 	return out
 }
 
-// owners tells which tasks with an id of their own each of the traces belongs to: its provisional task is part of that one.
-func (s *taskSearch) owners(ctx context.Context, traces []string) (map[string][]taskKey, error) {
-	out := map[string][]taskKey{}
+// ownership is whose a trace is: the task that was found first, and whether there are others.
+type ownership struct {
+	task   taskKey
+	shared bool
+}
+
+// owners tells which of the traces belong to tasks with an id of their own: the provisional task of such a trace is none.
+func (s *taskSearch) owners(ctx context.Context, traces []string) (map[string]ownership, error) {
+	out := map[string]ownership{}
 	for _, kind := range append(workKinds(), store.KindJoin) {
-		groups, err := s.events.Aggregate(ctx, s.project, store.Aggregate{
-			Scope: store.Scope{Kind: kind, Time: signal.AllTime(), Filter: store.And{
-				store.In{Field: store.FieldTraceID, Values: traces},
-				store.Not{Filter: store.Eq(store.FieldTaskProvisional, "true")},
-				store.Exists{Field: store.FieldTaskID},
-			}},
-			By:      []string{store.FieldTraceID, store.FieldTeam, store.FieldTaskID},
-			Columns: []store.Column{{Func: store.CountRows}},
-			Limit:   maxOwners,
-		})
-		if errors.Is(err, store.ErrPartial) {
-			s.partial = true
-		} else if err != nil {
-			return nil, fmt.Errorf("find tasks of traces: %w", err)
-		}
-		for _, g := range groups {
-			if key := (taskKey{g.Key[1], g.Key[2]}); !slices.Contains(out[g.Key[0]], key) {
-				out[g.Key[0]] = append(out[g.Key[0]], key)
-			}
+		if err := s.addOwners(ctx, kind, traces, out); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
 }
 
+func (s *taskSearch) addOwners(ctx context.Context, kind store.Kind, traces []string, out map[string]ownership) error {
+	groups, err := s.events.Aggregate(ctx, s.project, store.Aggregate{
+		Scope: store.Scope{Kind: kind, Time: signal.AllTime(), Filter: store.And{
+			store.In{Field: store.FieldTraceID, Values: traces},
+			store.Not{Filter: store.Eq(store.FieldTaskProvisional, "true")},
+			store.Exists{Field: store.FieldTaskID},
+		}},
+		By:      []string{store.FieldTraceID, store.FieldTeam, store.FieldTaskID},
+		Columns: []store.Column{{Func: store.CountRows}},
+		Limit:   maxOwners,
+	})
+	switch half := len(traces) / 2; {
+	case errors.Is(err, store.ErrTooMany) && half > 0:
+		return cmp.Or(s.addOwners(ctx, kind, traces[:half], out), s.addOwners(ctx, kind, traces[half:], out))
+	case errors.Is(err, store.ErrTooMany):
+		out[traces[0]] = ownership{shared: true}
+	case errors.Is(err, store.ErrPartial):
+		s.partial = true
+	case err != nil:
+		return fmt.Errorf("find tasks of traces: %w", err)
+	}
+	for _, g := range groups {
+		trace, task := g.Key[0], taskKey{g.Key[1], g.Key[2]}
+		o, known := out[trace]
+		if !known {
+			o.task = task
+		}
+		o.shared = o.shared || o.task != task
+		out[trace] = o
+	}
+	return nil
+}
+
 // sumOwners sums up the tasks that have traces for themselves: such a task begins with the earliest span of its trace, which may be
 // one that knows of no task.
-func (s *taskSearch) sumOwners(ctx context.Context, owners map[string][]taskKey) error {
+func (s *taskSearch) sumOwners(ctx context.Context, owners map[string]ownership) error {
 	keys := map[taskKey]int{}
-	for _, of := range owners {
-		if _, known := s.tasks[of[0]]; len(of) == 1 && !known && (s.query.Team == "" || s.query.Team == of[0].team) && strings.HasPrefix(of[0].id, s.query.Prefix) {
-			keys[of[0]] = 1
+	for _, o := range owners {
+		_, known := s.tasks[o.task]
+		asked := (s.query.Team == "" || s.query.Team == o.task.team) && strings.HasPrefix(o.task.id, s.query.Prefix)
+		if !o.shared && !known && asked {
+			keys[o.task] = 1
 		}
 	}
 	return s.sumAll(ctx, keys)

@@ -170,3 +170,20 @@ execute_task | -5s 9s | id=1 ai_team.task.id=late
 		}
 	}
 }
+
+// TestTraceOfManyTasks: a trace has more tasks than are looked at once, and a span that knows of none.
+func TestTraceOfManyTasks(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("trace 1\ndb.query | -1s 1s | id=1 parent=77\n")
+	for i := range maxOwners + 1 {
+		fmt.Fprintf(&text, "---\ntrace 1\nexecute_task | %dms 1s | id=%d ai_team.task.id=t%d\n", i, i+2, i)
+	}
+	q := asked(t, time.Minute, text.String())
+	page, err := q.Tasks(t.Context(), p, TaskQuery{Limit: MaxLimit, Until: at.Add(3 * time.Millisecond)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff([]string{"t2", "t1", "t0"}, taskIDs(page.Tasks)); diff != "" {
+		t.Error(diff)
+	}
+}
