@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// garbagePercent is how much the heap may grow between two collections, within the limit. At full speed Go's own 100
+	// GarbagePercent is how much the heap may grow between two collections, within the limit. At full speed Go's own 100
 	// spends a tenth of the processor on collecting requests that are gone anyway.
-	garbagePercent = 300
-	// memoryLimit is the memory of the process, beside what it maps of files, that the runtime tries to stay within: it
+	GarbagePercent = 300
+	// MemoryLimit is the memory of the process, beside what it maps of files, that the runtime tries to stay within: it
 	// collects earlier and gives back sooner what is free. Without it half a minute at full speed leaves the process with
 	// twice of what it uses.
-	memoryLimit = 256 << 20
+	MemoryLimit = 256 << 20
 	// memoryRoom is how much of the limit must be free for garbage, so that it does not collect all the time. What is in use
 	// beyond that raises the limit.
 	memoryRoom = 1.6
@@ -35,19 +35,19 @@ const (
 // tuneMemory lets the heap grow more between collections and bounds it, unless the operator said how.
 func (a *App) tuneMemory() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
+		debug.SetGCPercent(GarbagePercent)
 	}
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	debug.SetMemoryLimit(memoryLimit)
+	debug.SetMemoryLimit(MemoryLimit)
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		timer := time.NewTimer(memoryLook)
 		defer timer.Stop()
 		var looks [memoryLooks]uint64
-		limit := int64(memoryLimit)
+		limit := int64(MemoryLimit)
 		collections := uint64(0)
 		for i := 0; ; i++ {
 			select {
@@ -78,7 +78,7 @@ func (a *App) tuneMemory() {
 
 // limitFor returns the limit for so many bytes in use.
 func limitFor(used uint64) int64 {
-	return int64(max(memoryLimit, (float64(used)-memoryHaste)*memoryRoom))
+	return int64(max(MemoryLimit, (float64(used)-memoryHaste)*memoryRoom))
 }
 
 // inUse returns the bytes that the last collection found in use, with those of the runtime itself, and how many collections there

@@ -12,9 +12,9 @@ func TestLimitFor(t *testing.T) {
 			t.Errorf("limit for %d bytes: %d, want %d", used, got, want)
 		}
 	}
-	f(0, memoryLimit)
-	f(150<<20, memoryLimit)
-	f(220<<20, memoryLimit)
+	f(0, MemoryLimit)
+	f(150<<20, MemoryLimit)
+	f(220<<20, MemoryLimit)
 	f(1060<<20, 1600<<20)
 	_, before := inUse()
 	runtime.GC()

@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/mindscope/mindscope/internal/app"
 	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
 	"github.com/mindscope/mindscope/internal/enrich/cost"
 	"github.com/mindscope/mindscope/internal/enrich/dialect"
@@ -270,7 +271,7 @@ func derived(f *metricFigures) error {
 	}
 	var spent []float64
 	var allocs uint64
-	defer debug.SetGCPercent(debug.SetGCPercent(150)) // the server's own
+	defer debug.SetGCPercent(debug.SetGCPercent(app.GarbagePercent)) // the server's own
 	for range f.Rounds {
 		m := spanmetrics.New(spanmetrics.Config{})
 		var before, after runtime.MemStats

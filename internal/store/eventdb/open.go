@@ -30,6 +30,7 @@ const (
 	fileCommon    = "words.json"
 	fileSums      = "sums.json"
 	fileOldUntil  = "format1-until"
+	fileWarming   = "warming"
 	dirEvents     = "events"
 	dirPayloads   = "payloads"
 	dirWAL        = "wal"
@@ -163,6 +164,7 @@ type DB struct {
 	life struct {
 		sync.Mutex
 		running sync.WaitGroup
+		calls   atomic.Int64 // in running
 		closed  bool
 	}
 	// changes is held for reading by writers. Who holds it for writing knows that none is under way.
@@ -241,6 +243,7 @@ func (db *DB) open() error {
 	var unverified []string
 	if len(db.cfg.Nodes) == 0 {
 		db.sums = openSums(db.dir, db.cfg.Logger)
+		db.sums.asked = db.asked
 		if unverified, err = db.sums.verify(context.Background()); err != nil {
 			return err
 		}
@@ -310,20 +313,26 @@ func (db *DB) openEngines() error {
 	return nil
 }
 
-// startLoop makes checkpoints beside everything else until Close.
+// startLoop makes checkpoints beside everything else until Close, and waits a little for those who ask to be fast.
 func (db *DB) startLoop(unverified []string) {
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() { db.checkpointLoop(done) })
 	ctx, cancel := context.WithCancel(context.Background())
 	if len(db.cfg.Nodes) == 0 {
+		warm := make(chan struct{})
 		running.Go(func() {
 			db.warm(ctx)
+			close(warm)
 			if err := db.sums.verifyRest(ctx, unverified); err != nil {
 				db.cfg.Logger.Error("a file of the store is damaged: nothing is read or written any more", "error", err, "hint", signal.HintOf(err))
 			}
 		})
 		running.Go(func() { db.sums.loop(ctx) })
+		select {
+		case <-warm:
+		case <-time.After(warmFirst): // the rest comes beside everything else
+		}
 	}
 	db.stopLoop = func() { cancel(); close(done); running.Wait() }
 }
@@ -407,10 +416,17 @@ func (db *DB) enter() error {
 		}
 	}
 	db.life.running.Add(1)
+	db.life.calls.Add(1)
 	return nil
 }
 
-func (db *DB) leave() { db.life.running.Done() }
+func (db *DB) leave() {
+	db.life.calls.Add(-1)
+	db.life.running.Done()
+}
+
+// asked tells whether a call is under way.
+func (db *DB) asked() bool { return db.life.calls.Load() > 0 }
 
 // Flush makes everything written so far visible to readers at once. It is no disk sync and not cheap: for tests, and
 // before a question that must see the last second.

@@ -55,7 +55,8 @@ const (
 // partSums are the sums of the engine's files.
 type partSums struct {
 	dir    string
-	atMost int64 // takeAtMost
+	atMost int64       // takeAtMost
+	asked  func() bool // tells whether a call of the store is under way; no call is unless set
 	log    *slog.Logger
 	wake   chan struct{} // a checkpoint has seen new parts
 
@@ -68,7 +69,7 @@ type partSums struct {
 
 // openSums reads the sums of the last life. A file that can't be read is no damage of data: the sums begin anew.
 func openSums(dir string, log *slog.Logger) *partSums {
-	s := &partSums{dir: dir, atMost: takeAtMost, log: log, wake: make(chan struct{}, 1), parts: map[string]map[string]uint32{}}
+	s := &partSums{dir: dir, atMost: takeAtMost, asked: func() bool { return false }, log: log, wake: make(chan struct{}, 1), parts: map[string]map[string]uint32{}}
 	text, err := os.ReadFile(filepath.Join(dir, fileSums))
 	if err != nil || json.Unmarshal(text, &s.parts) != nil {
 		s.parts = map[string]map[string]uint32{}
@@ -268,15 +269,20 @@ func (s *partSums) sumsOf(ctx context.Context, part string, want map[string]uint
 	return out, nil
 }
 
-// sumOf reads a file through buf. Of one that is read only to be compared, no copy is kept in the system's memory.
-// pauses is how much longer the reading of sums rests than it reads, so that it leaves the disk to those who ask.
-type pauses int
+// pauses tells how much longer the reading of sums rests than it has just read.
+type pauses func() int
 
-const (
-	atOnce pauses = 0
-	gently pauses = 3
-)
+func atOnce() int { return 0 }
 
+// gently leaves the disk and the processor to those who ask, nearly all of them while somebody does.
+func (s *partSums) gently() int {
+	if s.asked() {
+		return 30
+	}
+	return 3
+}
+
+// sumOf reads a file through buf.
 func sumOf(ctx context.Context, path string, buf []byte, rest pauses) (uint32, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -294,7 +300,7 @@ func sumOf(ctx context.Context, path string, buf []byte, rest pauses) (uint32, e
 		if err != nil {
 			return 0, err
 		}
-		if err := pause(ctx, time.Since(begin)*time.Duration(rest)); err != nil {
+		if err := pause(ctx, time.Since(begin)*time.Duration(rest())); err != nil {
 			return 0, err
 		}
 	}
@@ -375,7 +381,7 @@ func (s *partSums) verifyRest(ctx context.Context, parts []string) error {
 		var again []string
 		var unread error
 		for _, p := range parts {
-			err := s.compare(ctx, p, gently)
+			err := s.compare(ctx, p, s.gently)
 			switch {
 			case ctx.Err() != nil:
 				return nil

@@ -8,11 +8,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/mindscope/mindscope/internal/app"
 	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
@@ -88,6 +90,8 @@ func playPlan(role, arg string) error {
 		fmt.Println("{}")
 		return nil
 	}
+	debug.SetGCPercent(app.GarbagePercent) // as the server does
+	debug.SetMemoryLimit(app.MemoryLimit)
 	answers, err := ask(context.Background(), p)
 	if err != nil {
 		return err
