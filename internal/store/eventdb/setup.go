@@ -41,6 +41,9 @@ func setupEngine(log *slog.Logger) error {
 	return err
 }
 
+// engineHint is what to do when the engine has ended the process, which it does for damaged files and a disk that fails.
+const engineHint = "start the server again: it compares the files with what was written, names a damaged one and says how to go on without it"
+
 // engineLog turns the engine's log lines (time, level, place and message between tabs) into records of ours.
 type engineLog struct{ log *slog.Logger }
 
@@ -50,12 +53,16 @@ func (l *engineLog) Write(p []byte) (int, error) {
 		l.log.Warn("engine message", "text", string(p))
 		return len(p), nil
 	}
-	place, text := string(parts[2]), string(parts[3])
+	// What follows is the damaged block itself, of somebody's content.
+	content, _, _ := bytes.Cut(parts[3], []byte("; block data"))
+	place, text := string(parts[2]), string(content)
 	switch string(parts[1]) {
 	case "info":
 		l.log.Debug("engine message", "place", place, "text", text)
 	case "warn":
 		l.log.Warn("engine message", "place", place, "text", text)
+	case "panic", "fatal":
+		l.log.Error("the engine ends the process: it can't go on with this file", "place", place, "error", text, "hint", engineHint)
 	default:
 		l.log.Error("engine message", "place", place, "text", text)
 	}
