@@ -34,6 +34,7 @@ e2e: build node ## run only the black box tests against bin/mindscope
 .PHONY: fault
 fault: build ## kill the server, take its disk away and damage its folder, and count what is lost: bench/fault.json
 	MINDSCOPE_FAULT=full $(GO) test -tags longfault -count=1 -v -timeout 30m ./test/fault
+	@$(GO) run ./test/benchreport table fault
 
 # The black box tests send with the OpenTelemetry SDK for Node.
 .PHONY: node
@@ -69,9 +70,9 @@ dashboards: ## write deploy/grafana and deploy/prometheus from the program's own
 
 # Each bench-NAME writes bench/NAME.json; bench/NAME.yaml says what the figures mean and must reach.
 .PHONY: bench bench-server bench-bus bench-sdk bench-store bench-enrich bench-grafana bench-dashboards bench-live bench-metrics
-bench: bench-server bench-bus bench-sdk bench-store bench-enrich bench-grafana bench-dashboards bench-live bench-metrics ## measure, and write docs/performance.md (SIZE=small for a quick look)
-	@$(GO) run ./test/benchreport doc
-	@cat docs/performance.md
+bench: ## measure, and write docs/performance.md (SIZE=small for a quick look)
+	@$(MAKE) --no-print-directory -k bench-server bench-bus bench-sdk bench-store bench-enrich bench-grafana bench-dashboards bench-live bench-metrics; \
+	  measured=$$?; $(GO) run ./test/benchreport doc && cat docs/performance.md && exit $$measured
 bench-server: build
 	$(GO) run ./test/benchreport server -bin bin/mindscope -o bench/server.json
 bench-metrics: build
@@ -88,6 +89,7 @@ bench-sdk:
 bench-store:
 	CGO_ENABLED=0 $(GO) build -o bin/bench-store ./test/bench/store
 	bin/bench-store -size $(or $(SIZE),full) -out bench/store.json
+	@$(GO) run ./test/benchreport table store
 bench-grafana:
 	CGO_ENABLED=0 $(GO) build -o bin/bench-grafana ./test/bench/grafana
 	bin/bench-grafana -size $(or $(SIZE),full) -out bench/grafana.json

@@ -85,19 +85,27 @@ func readSheet(dir fs.FS, name string) (sheet, error) {
 	return s, nil
 }
 
+func readFigures(dir fs.FS, name string) (map[string]any, error) {
+	raw, err := fs.ReadFile(dir, name)
+	if err != nil {
+		return nil, fmt.Errorf("read figures: %w", err)
+	}
+	var values map[string]any
+	if err := json.Unmarshal(raw, &values); err != nil {
+		return nil, fmt.Errorf("read figures %s: %w", name, err)
+	}
+	return values, nil
+}
+
 // section writes the table of one benchmark.
 func (s sheet) section(dir fs.FS, figures string) (string, error) {
 	head := fmt.Sprintf("## %s\n\n%s\n", s.Title, strings.TrimSpace(s.How))
-	raw, err := fs.ReadFile(dir, figures)
+	values, err := readFigures(dir, figures)
 	if errors.Is(err, fs.ErrNotExist) {
 		return head + "\nNo figures are kept yet.\n", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read figures: %w", err)
-	}
-	var values map[string]any
-	if err := json.Unmarshal(raw, &values); err != nil {
-		return "", fmt.Errorf("read figures %s: %w", figures, err)
+		return "", err
 	}
 	var b strings.Builder
 	b.WriteString(head)
@@ -116,6 +124,8 @@ func (s sheet) section(dir fs.FS, figures string) (string, error) {
 	return b.String(), nil
 }
 
+const notMet = "**not met**"
+
 func (r row) target(v float64) (text, met string) {
 	var ok bool
 	switch {
@@ -129,7 +139,7 @@ func (r row) target(v float64) (text, met string) {
 	if ok {
 		return text, "met"
 	}
-	return text, "**not met**"
+	return text, notMet
 }
 
 // withUnit writes a figure with its unit; × stands for "times as much".

@@ -68,3 +68,26 @@ func TestPageOfWrongSheets(t *testing.T) {
 	f(`{}`, `{colour: red}`, "colour")
 	f(`[]`, `{}`, "read figures a.json")
 }
+
+func TestTable(t *testing.T) {
+	f := func(figures, want, wantErr string) {
+		t.Helper()
+		dir := fstest.MapFS{
+			"a.json": {Data: []byte(figures)},
+			"a.yaml": {Data: []byte(`{title: First, how: Somehow., rows: [{key: ratio, what: beside the peer, unit: "×", at_most: 3}, {key: s, what: time, unit: s}]}`)},
+		}
+		var out strings.Builder
+		err := table(&out, dir, "a")
+		if wantErr == "" && err != nil || wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)) {
+			t.Errorf("%s: %v", figures, err)
+		}
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Error(diff)
+		}
+	}
+	f(`{"ratio": 2, "s": 1}`, "First            measured  must reach  \nbeside the peer  2×        ≤ 3×        met\ntime             1 s                   \n", "")
+	missed := "First            measured  must reach  \nbeside the peer  4×        ≤ 3×        NOT MET\ntime             1 s                   \n"
+	f(`{"ratio": 4, "s": 1}`, missed, "1 of the figures of a do not reach")
+	f(`{"ratio": 4, "s": 1, "size": "small"}`, missed, "")
+	f(`{"ratio": 4}`, "", `no number "s"`)
+}

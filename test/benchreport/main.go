@@ -6,6 +6,7 @@
 //	benchreport enrich -o bench/enrich.json
 //	benchreport metrics -bin bin/mindscope -stock bin/prometheus -o bench/metrics.json
 //	benchreport doc -dir bench -o docs/performance.md
+//	benchreport table -dir bench store
 package main
 
 import (
@@ -24,7 +25,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: server, bus, enrich, metrics, live or doc")
+		return errors.New("say what to do: server, bus, enrich, metrics, live, table or doc")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	switch args[0] {
@@ -82,7 +83,13 @@ func run(args []string) error {
 			return fmt.Errorf("write page: %w", err)
 		}
 		return nil
+	case "table":
+		dir := flags.String("dir", "bench", "folder of the figures and of what they mean")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return table(os.Stdout, os.DirFS(*dir), flags.Arg(0))
 	default:
-		return fmt.Errorf("%q is nothing that can be done: server, bus, enrich, metrics, live or doc", args[0])
+		return fmt.Errorf("%q is nothing that can be done: server, bus, enrich, metrics, live, table or doc", args[0])
 	}
 }

@@ -15,6 +15,8 @@ func (db *DB) Aggregate(ctx context.Context, p signal.Project, q store.Aggregate
 		return nil, err
 	}
 	defer db.leave()
+	db.asking.Add(1)
+	defer db.asking.Add(-1)
 	if err := q.Check(); err != nil {
 		return nil, signal.Permanent(err)
 	}

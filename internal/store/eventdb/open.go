@@ -164,9 +164,10 @@ type DB struct {
 	life struct {
 		sync.Mutex
 		running sync.WaitGroup
-		calls   atomic.Int64 // in running
 		closed  bool
 	}
+	// asking counts the questions that are being answered.
+	asking atomic.Int64
 	// changes is held for reading by writers. Who holds it for writing knows that none is under way.
 	changes sync.RWMutex
 	// observing makes the calls of the Observer one at a time.
@@ -326,7 +327,9 @@ func (db *DB) startLoop(unverified []string) {
 			close(warm)
 			if err := db.sums.verifyRest(ctx, unverified); err != nil {
 				db.cfg.Logger.Error("a file of the store is damaged: nothing is read or written any more", "error", err, "hint", signal.HintOf(err))
+				return
 			}
+			db.endWarm()
 		})
 		running.Go(func() { db.sums.loop(ctx) })
 		select {
@@ -416,17 +419,13 @@ func (db *DB) enter() error {
 		}
 	}
 	db.life.running.Add(1)
-	db.life.calls.Add(1)
 	return nil
 }
 
-func (db *DB) leave() {
-	db.life.calls.Add(-1)
-	db.life.running.Done()
-}
+func (db *DB) leave() { db.life.running.Done() }
 
-// asked tells whether a call is under way.
-func (db *DB) asked() bool { return db.life.calls.Load() > 0 }
+// asked tells whether a reader asks.
+func (db *DB) asked() bool { return db.asking.Load() > 0 }
 
 // Flush makes everything written so far visible to readers at once. It is no disk sync and not cheap: for tests, and
 // before a question that must see the last second.

@@ -122,6 +122,8 @@ func (db *DB) windows(ctx context.Context, pl *plan, fields []string, f func([]*
 
 // paced does the same at a pace, in its order.
 func (db *DB) paced(ctx context.Context, pl *plan, fields []string, pc *pace, f func([]*found) (bool, error)) error {
+	db.asking.Add(1)
+	defer db.asking.Add(-1)
 	rest, ok := clip(pl.at)
 	for first := true; ok; first = false {
 		if err := ctx.Err(); err != nil {

@@ -1,10 +1,11 @@
 package eventdb
 
 import (
-	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/VictoriaMetrics/VictoriaMetrics/lib/logger"
@@ -29,6 +30,7 @@ func setupEngine(log *slog.Logger) error {
 			}
 		}
 		for name, value := range map[string]string{
+			"loggerFormat":        "json",
 			"loggerLevel":         "WARN",
 			"memory.allowedBytes": engineMemory,
 		} {
@@ -42,29 +44,30 @@ func setupEngine(log *slog.Logger) error {
 }
 
 // engineHint is what to do when the engine has ended the process, which it does for damaged files and a disk that fails.
-const engineHint = "start the server again: it compares the files with what was written, names a damaged one and says how to go on without it"
+const engineHint = "see to it that the disk has room and works, and start the server again: it compares the files with what was written, " +
+	"names a damaged one and says how to go on without it"
 
-// engineLog turns the engine's log lines (time, level, place and message between tabs) into records of ours.
+// engineLog turns the engine's log lines, of JSON, into records of ours. In this format the engine ends the process without a
+// trace of its stack, which would repeat the content of a damaged block.
 type engineLog struct{ log *slog.Logger }
 
 func (l *engineLog) Write(p []byte) (int, error) {
-	parts := bytes.SplitN(bytes.TrimRight(p, "\n"), []byte("\t"), 4)
-	if len(parts) < 4 {
-		l.log.Warn("engine message", "text", string(p))
+	var line struct{ Level, Caller, Msg string }
+	if json.Unmarshal(p, &line) != nil || line.Level == "" {
+		l.log.Warn("engine message", "text", strings.TrimRight(string(p), "\n"))
 		return len(p), nil
 	}
-	// What follows is the damaged block itself, of somebody's content.
-	content, _, _ := bytes.Cut(parts[3], []byte("; block data"))
-	place, text := string(parts[2]), string(content)
-	switch string(parts[1]) {
+	// What follows is the block itself, of somebody's content.
+	text, _, _ := strings.Cut(line.Msg, "; block data")
+	switch line.Level {
 	case "info":
-		l.log.Debug("engine message", "place", place, "text", text)
+		l.log.Debug("engine message", "place", line.Caller, "text", text)
 	case "warn":
-		l.log.Warn("engine message", "place", place, "text", text)
+		l.log.Warn("engine message", "place", line.Caller, "text", text)
 	case "panic", "fatal":
-		l.log.Error("the engine ends the process: it can't go on with this file", "place", place, "error", text, "hint", engineHint)
+		l.log.Error("the engine ends the process: it can't go on", "place", line.Caller, "error", text, "hint", engineHint)
 	default:
-		l.log.Error("engine message", "place", place, "text", text)
+		l.log.Error("engine message", "place", line.Caller, "text", text)
 	}
 	return len(p), nil
 }

@@ -56,7 +56,7 @@ const (
 type partSums struct {
 	dir    string
 	atMost int64       // takeAtMost
-	asked  func() bool // tells whether a call of the store is under way; no call is unless set
+	asked  func() bool // tells whether a reader asks; none does unless set
 	log    *slog.Logger
 	wake   chan struct{} // a checkpoint has seen new parts
 
@@ -277,7 +277,7 @@ func atOnce() int { return 0 }
 // gently leaves the disk and the processor to those who ask, nearly all of them while somebody does.
 func (s *partSums) gently() int {
 	if s.asked() {
-		return 30
+		return 20
 	}
 	return 3
 }
@@ -337,6 +337,9 @@ func (s *partSums) verify(ctx context.Context) (rest []string, err error) {
 	if err != nil {
 		return nil, signal.WithHint(err, unreadableHint(err))
 	}
+	if err := s.thereAre(parts); err != nil {
+		return nil, err
+	}
 	left := int64(verifyFirst)
 	for _, p := range readFirst(parts) {
 		n := s.size(p)
@@ -353,6 +356,25 @@ func (s *partSums) verify(ctx context.Context) (rest []string, err error) {
 		left -= n
 	}
 	return rest, nil
+}
+
+// thereAre tells whether each part that a list names has its folder. The engine removes a folder that its list does not name, as
+// what is left of a merge, before it misses one: with a damaged list it would remove the part that the list should name.
+func (s *partSums) thereAre(parts []string) error {
+	for _, p := range parts {
+		_, err := os.Stat(filepath.Join(s.dir, p))
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return signal.WithHint(err, unreadableHint(err))
+		}
+		list := filepath.Join(filepath.Dir(p), fileParts)
+		err = fmt.Errorf("%w: file %s names a part %s that is not there", store.ErrCorrupt, filepath.Join(s.dir, list), filepath.Base(p))
+		return signal.WithHint(err, "restore the folder from a backup (`mindscope restore`), or write the names of the folders beside "+list+
+			" into it: of those it does not name the store removes everything")
+	}
+	return nil
 }
 
 func repairHint(part string) string {
