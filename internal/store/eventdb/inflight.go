@@ -2,6 +2,7 @@ package eventdb
 
 import (
 	"sync"
+	"time"
 
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
@@ -13,6 +14,24 @@ type inFlight struct {
 	mu       sync.Mutex
 	batches  map[*batch]struct{}
 	failures uint64
+	opened   time.Time // with its monotonic clock
+}
+
+// engineLag is after how many seconds rows of batches that are in the log can be found in the engine, with room.
+const engineLag = 10
+
+// now returns the seconds since the store was opened.
+func (f *inFlight) now() int32 { return int32(time.Since(f.opened) / time.Second) }
+
+// findable returns the second before which all batches that began are in the engine for readers to find.
+func (f *inFlight) findable() int32 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at := f.now() - engineLag
+	for b := range f.batches {
+		at = min(at, b.began)
+	}
+	return at
 }
 
 // begin registers a batch before its first claim.
@@ -23,7 +42,7 @@ func (f *inFlight) begin(b *batch) {
 		f.batches = map[*batch]struct{}{}
 	}
 	f.batches[b] = struct{}{}
-	b.settled, b.failures = make(chan struct{}), f.failures
+	b.settled, b.failures, b.began = make(chan struct{}), f.failures, f.now()
 }
 
 // end tells that a batch is in the log, or that its claims were given back.

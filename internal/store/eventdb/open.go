@@ -253,6 +253,7 @@ func (db *DB) open() error {
 		return err
 	}
 	db.recent = newRecent(db.cfg.RecentIDs)
+	db.flight.opened = time.Now()
 	db.traces = newTraceIndex()
 	db.known = newKnownPayloads()
 	db.cached = newBodyCache()
@@ -277,6 +278,7 @@ func (db *DB) open() error {
 		db.closeEngines()
 		return err
 	}
+	db.recent.before = db.flight.findable
 	if len(db.cfg.Nodes) == 0 { // nodes keep their own days
 		db.afterReplay()
 		db.keep()

@@ -42,12 +42,20 @@ type recent struct {
 	mu      sync.Mutex
 	max     int
 	floor   int64
-	ids     map[idKey]int32 // the minute of the row's time
+	ids     map[idKey]sight
 	minutes map[int32]int   // how many ids have their row's time in a minute, for eviction
 	revs    map[idKey]int64 // the revisions of ids, those above 0
 	late    map[idKey]int64 // revisions of rows before floor
 	later   map[idKey]int64 // the generation before late
+	// full is how many ids there may be until it is looked again what can be dropped.
+	full int
+	// before returns the second before which ids must have come to be dropped: who asks the engine for a row in its place
+	// must find it. Nil lets all go.
+	before func() int32
 }
+
+// sight is when a row is from, in minutes, and when its id came, in seconds since the store was opened.
+type sight struct{ minute, came int32 }
 
 // claim is what one row took from the set, to give it back.
 type claim struct {
@@ -58,15 +66,15 @@ type claim struct {
 
 func newRecent(maxIDs int) *recent {
 	return &recent{
-		max: maxIDs, floor: math.MaxInt64,
-		ids: map[idKey]int32{}, minutes: map[int32]int{}, revs: map[idKey]int64{},
+		max: maxIDs, full: maxIDs, floor: math.MaxInt64,
+		ids: map[idKey]sight{}, minutes: map[int32]int{}, revs: map[idKey]int64{},
 		late: map[idKey]int64{}, later: map[idKey]int64{},
 	}
 }
 
-// claim says what is known of a row and takes its id, so that of two writers of one row only one goes on.
+// claim says what is known of a row and takes its id, so that of two writers of one row only one goes on. came is when.
 // forgot tells that ids were dropped to stay within bounds: the engine's newest rows must become visible now.
-func (r *recent) claim(key idKey, at, rev int64) (c claim, forgot bool) {
+func (r *recent) claim(key idKey, at, rev int64, came int32) (c claim, forgot bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c.key = key
@@ -88,14 +96,14 @@ func (r *recent) claim(key idKey, at, rev int64) (c claim, forgot bool) {
 		// An older revision may lie at another time, before floor.
 		c.verdict = unsure
 	}
-	r.put(key, at, rev)
+	r.put(key, at, rev, came)
 	return c, r.evict()
 }
 
 // put adds an id that is not there. A minute of any time has a place in 32 bits.
-func (r *recent) put(key idKey, at, rev int64) {
+func (r *recent) put(key idKey, at, rev int64, came int32) {
 	minute := int32(at / int64(time.Minute))
-	r.ids[key] = minute
+	r.ids[key] = sight{minute, came}
 	r.minutes[minute]++
 	if rev > 0 {
 		r.revs[key] = rev
@@ -151,8 +159,8 @@ func (r *recent) forget(key idKey) {
 }
 
 func (r *recent) drop(key idKey) {
-	if minute, ok := r.ids[key]; ok {
-		r.gone(minute)
+	if s, ok := r.ids[key]; ok {
+		r.gone(s.minute)
 	}
 	delete(r.ids, key)
 	delete(r.revs, key)
@@ -167,24 +175,32 @@ func (r *recent) gone(minute int32) {
 	}
 }
 
-// evict drops the oldest minutes until an eighth is free again.
+// evict drops the oldest minutes until an eighth is free again, but for ids that came too lately.
 func (r *recent) evict() bool {
-	if len(r.ids) <= r.max {
+	if len(r.ids) <= r.full {
 		return false
 	}
-	left, last := len(r.ids), int32(math.MinInt32)
+	before := int32(math.MaxInt32)
+	if r.before != nil {
+		before = r.before()
+	}
+	had, left, last := len(r.ids), len(r.ids), int32(math.MinInt32)
 	for _, minute := range slices.Sorted(maps.Keys(r.minutes)) {
 		if left <= r.max-r.max/8 {
 			break
 		}
 		left, last = left-r.minutes[minute], minute
-		delete(r.minutes, minute)
 	}
-	for key, minute := range r.ids {
-		if minute <= last {
+	for key, s := range r.ids {
+		if s.minute <= last && s.came < before {
 			delete(r.ids, key)
 			delete(r.revs, key)
+			r.gone(s.minute)
 		}
+	}
+	r.full = max(r.max, len(r.ids)+r.max/8)
+	if len(r.ids) == had {
+		return false
 	}
 	r.floor = max(r.floor, (int64(last)+1)*int64(time.Minute))
 	return true
@@ -201,7 +217,7 @@ func (r *recent) turnLate() bool {
 // load adds a stored row at start.
 func (r *recent) load(key idKey, at, rev int64) {
 	if _, ok := r.ids[key]; !ok {
-		r.put(key, at, rev)
+		r.put(key, at, rev, 0)
 	} else if rev > r.revs[key] {
 		r.revs[key] = rev
 	}

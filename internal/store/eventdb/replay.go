@@ -274,7 +274,7 @@ func (r *replay) newEvents(ctx context.Context, project signal.Project, p *repla
 			}
 			continue
 		}
-		c, _ := r.db.recent.claim(keyOf(project, id.kind, id.id), row.time, id.rev)
+		c, _ := r.db.recent.claim(keyOf(project, id.kind, id.id), row.time, id.rev, 0)
 		if c.verdict == repeat {
 			continue
 		}

@@ -46,6 +46,7 @@ type batch struct {
 	repeats  bool   // some row was a repeat
 	settled  chan struct{}
 	failures uint64 // failed batches when it began
+	began    int32  // seconds since the store was opened
 }
 
 var _ store.Rewriter = (*DB)(nil)
@@ -164,7 +165,7 @@ func (db *DB) claim(ctx context.Context, p signal.Project, b *batch, rows []stor
 			b.rows, b.claims = append(b.rows, *r), append(b.claims, claim{verdict: repeat})
 			continue
 		}
-		c, f := db.recent.claim(keyOf(p, r.Kind, r.ID), r.Time, revisionOf(r))
+		c, f := db.recent.claim(keyOf(p, r.Kind, r.ID), r.Time, revisionOf(r), b.began)
 		forgot = forgot || f
 		switch c.verdict {
 		case repeat:
