@@ -39,6 +39,8 @@ func explain(err error) error {
 		return nil
 	case errors.Is(err, client.ErrUnreachable):
 		return askError{err, "start one with `mindscope serve`, or name it with --server or MINDSCOPE_SERVER", exitUnreachable}
+	case errors.Is(err, client.ErrSlow):
+		return askError{err, "ask for less, of the last day for example (--since 24h) or fewer (--limit 20)", exitError}
 	case errors.Is(err, client.ErrNotFound):
 		return askError{err, "`mindscope tasks` lists the tasks there are", exitNotFound}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,7 +20,12 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrUnreachable: no server answers at the address.
 	ErrUnreachable = errors.New("no server answers")
+	// ErrSlow: the server took longer than a client waits.
+	ErrSlow = errors.New("the answer takes longer than a minute")
 )
+
+// patience is how long an answer may take.
+const patience = time.Minute
 
 // RefusedError is a request that the server does not answer as it was put.
 type RefusedError struct {
@@ -48,7 +54,7 @@ func New(base, project string) (*Client, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("server address %q: use a URL like http://127.0.0.1:9090", base)
 	}
-	return &Client{strings.TrimRight(base, "/"), project, &http.Client{Timeout: time.Minute}}, nil
+	return &Client{strings.TrimRight(base, "/"), project, &http.Client{Timeout: patience}}, nil
 }
 
 // Get reads the answer to a path below /api/mindscope/v1 as raw JSON.
@@ -67,10 +73,13 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (json.R
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("%w at %s", ErrUnreachable, c.base)
+		return nil, c.unanswered(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if late(err) {
+		return nil, c.unanswered(err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the server's answer: %w", err)
 	}
@@ -78,6 +87,19 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (json.R
 		return body, nil
 	}
 	return nil, refusal(resp.StatusCode, body)
+}
+
+// unanswered says why a request has no answer. A server that can't be dialled is not slow.
+func (c *Client) unanswered(err error) error {
+	if op, dialled := errors.AsType[*net.OpError](err); late(err) && !(dialled && op.Op == "dial") {
+		return fmt.Errorf("ask %s: %w", c.base, ErrSlow)
+	}
+	return fmt.Errorf("%w at %s", ErrUnreachable, c.base)
+}
+
+func late(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
 }
 
 func refusal(status int, body []byte) error {

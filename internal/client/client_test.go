@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // server answers every request with a status and a body, and keeps the last request.
@@ -80,6 +81,30 @@ func TestUnreachableAndCancelled(t *testing.T) {
 	cancel()
 	if _, err := c.Tasks(ctx, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want Canceled", err)
+	}
+}
+
+// TestSlowServer: one that takes too long is there all the same.
+func TestSlowServer(t *testing.T) {
+	asked := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("begin") {
+			_, _ = w.Write([]byte("{"))
+			_ = http.NewResponseController(w).Flush()
+		}
+		<-asked
+	}))
+	defer s.Close()
+	defer close(asked)
+	c, err := New(s.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.http.Timeout = 20 * time.Millisecond
+	for _, query := range []url.Values{nil, {"begin": {"1"}}} {
+		if _, err := c.Tasks(t.Context(), query); !errors.Is(err, ErrSlow) || errors.Is(err, ErrUnreachable) {
+			t.Errorf("%v: %v, want ErrSlow", query, err)
+		}
 	}
 }
 

@@ -164,7 +164,7 @@ func (s *taskSearch) rowFilters() store.And {
 	return filters
 }
 
-func (s *taskSearch) selective() bool { return len(s.rowFilters()) > 1 }
+func (s *taskSearch) selective() bool { return len(s.rowFilters()) > 1 || s.statuses() != nil }
 
 // look finds the tasks that began in [start, looked) and sums them up, newest first. It returns how far it got: what has rows in the
 // older half of the window is left to the next one, since most of it began before. It ends earlier when the page is full, in a part
@@ -264,17 +264,9 @@ func (s *taskSearch) parts(ctx context.Context, within signal.TimeRange) (parts 
 	first, rows := map[taskKey]int64{}, map[taskKey]int{}
 	step = max((s.past(within.End)-within.Start)/windowSteps, minStep)
 	for _, kind := range workKinds() {
-		groups, err := s.events.Aggregate(ctx, s.project, store.Aggregate{
-			Scope:   store.Scope{Kind: kind, Time: within, Filter: s.rowFilters()},
-			By:      []string{store.FieldTeam, store.FieldTaskID, store.FieldTaskProvisional},
-			Step:    time.Duration(step),
-			Columns: []store.Column{{Func: store.CountRows}},
-			Limit:   maxKeys,
-		})
-		if errors.Is(err, store.ErrPartial) {
-			s.partial = true
-		} else if err != nil {
-			return nil, 0, fmt.Errorf("find tasks: %w", err)
+		groups, err := s.telling(ctx, kind, within, step)
+		if err != nil {
+			return nil, 0, err
 		}
 		for _, g := range groups {
 			key := taskKey{g.Key[0], g.Key[1]}
