@@ -108,10 +108,15 @@ func (c *tasksCmd) Run(ctx context.Context, g *globals, std stdio) error {
 	if err != nil {
 		return explain(err)
 	}
-	return c.table(paletteOf(g, std.Out), std, page)
+	return c.table(paletteOf(g, std.Out), std, page, len(q) > 1)
 }
 
-func (c *tasksCmd) table(p palette, std stdio, page client.TaskPage) error {
+// table prints a page of tasks; some were left out when the list is filtered.
+func (c *tasksCmd) table(p palette, std stdio, page client.TaskPage, filtered bool) error {
+	if len(page.Tasks) == 0 && filtered {
+		fmt.Fprintln(std.Out, "No such task. `mindscope tasks` lists those there are.")
+		return nil
+	}
 	if len(page.Tasks) == 0 {
 		fmt.Fprintln(std.Out, "No tasks. Send some: `make demo` runs a team, README.md says how to send your own.")
 		return nil
