@@ -101,6 +101,17 @@ func TestDeletionOfAnotherTaskOfTheTrace(t *testing.T) {
 	w.expect(t, "t at unheard since 1s, 2 spans\n")
 }
 
+// TestDeletionOfATraceOfTheTask: what runs of the task elsewhere is still shown, also what only heartbeats told.
+func TestDeletionOfATraceOfTheTask(t *testing.T) {
+	w := newWorld(0)
+	w.tell(t, 0, task+"\ntrace 2\n! beat | 0s | id=9 ai_team.task.id=t mindscope.agent=chief")
+	scope := store.Scope{Kind: store.KindStart, Time: signal.AllTime(), Filter: store.Eq(store.FieldTraceID, strings.Repeat("0", 31)+"1")}
+	if n, err := w.db.Delete(t.Context(), p, scope); n != 1 || err != nil {
+		t.Fatalf("deleted %d, %v", n, err)
+	}
+	w.expect(t, "t at chief since 0s, 1 spans\n")
+}
+
 // TestScrubbedRunsOn: under the texts that are left, whether they came with the start or with another row; what had
 // ended before does not come back.
 func TestScrubbedRunsOn(t *testing.T) {
@@ -111,6 +122,7 @@ func TestScrubbedRunsOn(t *testing.T) {
 	w.tell(t, 3*time.Second, "send | 1s 1ms | id=b parent=1 kind=producer ai_team.task.id=t ai_team.message.type=COMMAND messaging.message.id=m1 from=secret to=secret")
 	w.tell(t, 4*time.Second, "invoke_agent secret | 2s 1s | id=3 parent=1 ai_team.task.id=t")
 	before := w.saved(t)
+	clear(w.view.ended) // as after a restart
 	w.scrub(t, "secret")
 	w.expect(t, "t at clean since 4s, 2 spans\n")
 	if after := w.saved(t); strings.Contains(after, "secret") || !strings.Contains(before, "secret") {
