@@ -303,3 +303,47 @@ func TestErasedIsGone(t *testing.T) {
 		t.Errorf("without the server's counters and metrics the label is in %q", got)
 	}
 }
+
+// TestHeldContentIsErased: content that is held back until its task fails goes with the trace, and a failure that comes
+// later does not bring it back.
+func TestHeldContentIsErased(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "mindscope.yaml")
+	if err := os.WriteFile(config, []byte("capture: {default: failed-only}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := harness.Start(t, harness.Options{Args: []string{"--config", config}})
+	send := func(id, parent byte, failed bool, attrs map[string]any) {
+		t.Helper()
+		td := ptrace.NewTraces()
+		span := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		span.SetTraceID(pcommon.TraceID{0xe8, id})
+		span.SetSpanID(pcommon.SpanID{0xe8, id})
+		span.SetParentSpanID(pcommon.SpanID{parent})
+		span.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+		span.SetEndTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+		if failed {
+			span.Status().SetCode(ptrace.StatusCodeError)
+		}
+		_ = span.Attributes().FromRaw(attrs)
+		span.Attributes().PutStr("ai_team.task.id", "task-held")
+		if status, answer := harness.Post(t, s.OTLPHTTP+"/v1/traces", "application/x-protobuf", mustProto(t, td)); status != http.StatusOK {
+			t.Fatalf("status %d: %s", status, answer)
+		}
+	}
+	for id, text := range map[byte]string{1: "hEldErased7q", 2: "hEldKept7q"} {
+		send(id, 9, false, map[string]any{"gen_ai.operation.name": "chat", "gen_ai.input.messages": `[{"role":"user","content":"` + text + `"}]`})
+	}
+	harness.Eventually(t, visible, "the spans", func() error { return s.Get("/api/mindscope/v1/traces/e801"+strings.Repeat("0", 28), nil) })
+	if out, stderr, code := s.Run(t, "delete", "--trace", "e801"+strings.Repeat("0", 28), "--yes"); code != 0 {
+		t.Fatalf("code %d: %s%s", code, out, stderr)
+	}
+	send(3, 0, true, map[string]any{"gen_ai.operation.name": "invoke_workflow"})
+	s.Stop(t)
+	files := decoded(t, s.Data)
+	if got := kindsWith(files, "hEldErased7q"); len(got) > 0 {
+		t.Errorf("what was held of the deleted trace is in %q", got)
+	}
+	if got := kindsWith(files, "hEldKept7q"); len(got) == 0 {
+		t.Error("what was held of the other trace is not there")
+	}
+}

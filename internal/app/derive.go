@@ -116,7 +116,10 @@ func (a *App) derive() store.Observer {
 		return float64(n)
 	})
 	a.budgets = team.NewBudgets(budgetList(a.cfg.Budgets), nil)
-	all := observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}, {"due", a.follow()}, {"tail", a.followLogs()}}
+	all := observers{
+		{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}, {"due", a.follow()}, {"tail", a.followLogs()},
+		{"withheld", withheld{&a.content}},
+	}
 	if a.tap != nil {
 		all = append(all, observer{"mindbus", yields{a.tap}})
 	}
