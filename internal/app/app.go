@@ -19,6 +19,7 @@ import (
 	"github.com/mindscope/mindscope/internal/derive/spanmetrics"
 	"github.com/mindscope/mindscope/internal/derive/tail"
 	"github.com/mindscope/mindscope/internal/enrich/cost"
+	"github.com/mindscope/mindscope/internal/enrich/policy"
 	"github.com/mindscope/mindscope/internal/enrich/redact"
 	"github.com/mindscope/mindscope/internal/query/team"
 	"github.com/mindscope/mindscope/internal/receive/mindbus"
@@ -62,6 +63,8 @@ type App struct {
 	tap      *mindbus.Tap // nil without a bus
 	redactor *redact.Redactor
 	reloads  reloads
+	// content is the content policy; the store's observers are there before it is.
+	content atomic.Pointer[policy.Sink]
 	// spanMetrics counts committed rows.
 	spanMetrics *spanmetrics.Metrics
 	// live knows what runs now.

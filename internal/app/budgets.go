@@ -110,7 +110,8 @@ func (a *App) useBudgets(costs *team.Costs) {
 	}})
 }
 
-// forgetful is a store that tells budgets of deletions, which observers don't hear of.
+// forgetful is a store that tells budgets of deletions when they are done: observers hear of them before, and what is read
+// then may still be there.
 type forgetful struct {
 	store.Events
 	budgets *team.Budgets

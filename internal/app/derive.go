@@ -25,13 +25,37 @@ type observer struct {
 	store.StatefulObserver
 }
 
-// observers hands committed rows to several, and keeps their states in one. It is a store.StatefulObserver.
+// observers hands committed rows to several, and keeps their states in one. It is a store.StatefulObserver and a
+// store.DeletionObserver.
 type observers []observer
+
+var (
+	_ store.StatefulObserver = observers(nil)
+	_ store.DeletionObserver = observers(nil)
+)
 
 // Committed implements store.Observer.
 func (o observers) Committed(p signal.Project, rows []store.Row) {
 	for _, one := range o {
 		one.Committed(p, rows)
+	}
+}
+
+// Deleted implements store.DeletionObserver.
+func (o observers) Deleted(p signal.Project, rows []store.Row) {
+	for _, one := range o {
+		if to, ok := one.StatefulObserver.(store.DeletionObserver); ok {
+			to.Deleted(p, rows)
+		}
+	}
+}
+
+// Rewritten implements store.DeletionObserver.
+func (o observers) Rewritten(p signal.Project, rows []store.Row) {
+	for _, one := range o {
+		if to, ok := one.StatefulObserver.(store.DeletionObserver); ok {
+			to.Rewritten(p, rows)
+		}
 	}
 }
 
@@ -92,7 +116,10 @@ func (a *App) derive() store.Observer {
 		return float64(n)
 	})
 	a.budgets = team.NewBudgets(budgetList(a.cfg.Budgets), nil)
-	all := observers{{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}, {"due", a.follow()}, {"tail", a.followLogs()}}
+	all := observers{
+		{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}, {"due", a.follow()}, {"tail", a.followLogs()},
+		{"withheld", withheld{&a.content}},
+	}
 	if a.tap != nil {
 		all = append(all, observer{"mindbus", yields{a.tap}})
 	}

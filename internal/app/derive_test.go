@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
 )
@@ -53,5 +55,29 @@ func TestStatesOfObservers(t *testing.T) {
 	}
 	if err := bad.Load([]byte(`{"a":"="}`)); err == nil {
 		t.Error("no error for what is no base64")
+	}
+}
+
+// forgets is an observer that is told of deletions.
+type forgets struct {
+	noted
+	told []string
+}
+
+func (f *forgets) Deleted(_ signal.Project, rows []store.Row) {
+	f.told = append(f.told, "deleted "+rows[0].ID)
+}
+
+func (f *forgets) Rewritten(_ signal.Project, rows []store.Row) {
+	f.told = append(f.told, "rewritten "+rows[0].ID)
+}
+
+func TestObserversAreToldOfDeletions(t *testing.T) {
+	one := &forgets{}
+	all := observers{{"a", &noted{}}, {"b", one}}
+	all.Deleted("default", []store.Row{{ID: "1"}})
+	all.Rewritten("default", []store.Row{{ID: "2"}})
+	if diff := cmp.Diff([]string{"deleted 1", "rewritten 2"}, one.told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }

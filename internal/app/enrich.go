@@ -34,6 +34,7 @@ func (a *App) enrich(next signal.Sink) (signal.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.content.Store(content)
 	d, err := dialect.New(identity.New(content), dialect.Config{})
 	if err != nil {
 		return nil, err
@@ -59,10 +60,10 @@ func observeContent(s *policy.Sink, m *self.Metrics) {
 	m.Gauge("mindscope_content_held_bytes", "Content that is held in memory until its task has an outcome.",
 		func() float64 { return float64(s.Stats().HeldBytes) })
 	m.Counters("mindscope_content_held_total",
-		"Spans whose held content was released since the task failed, or dropped: the task completed, had no outcome in time, there was no room.",
+		"Spans whose held content was released since the task failed, or dropped: the task completed, had no outcome in time, there was no room, the span was deleted.",
 		"outcome", func() map[string]int64 {
 			st := s.Stats()
-			return map[string]int64{"released": st.Released, "completed": st.Completed, "expired": st.Expired, "full": st.Full}
+			return map[string]int64{"released": st.Released, "completed": st.Completed, "expired": st.Expired, "full": st.Full, "deleted": st.Deleted}
 		})
 	m.Counter("mindscope_forged_content_total", "Log records with the server's own event name that senders brought; they were dropped.",
 		func() float64 { return float64(s.Forged()) })

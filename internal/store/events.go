@@ -55,8 +55,8 @@ type Writer interface {
 
 // Rewriter is a Writer that can write rows in place of ones that it had: they are no news.
 type Rewriter interface {
-	// Rewrite does what Write does, but does not tell the Observer, now or after a restart: it was told of the rows that
-	// these take the place of, and would count them twice.
+	// Rewrite does what Write does, but commits the rows to no Observer, now or after a restart: it was told of the rows
+	// that these take the place of, and would count them twice. A DeletionObserver is told that they are Rewritten.
 	Rewrite(ctx context.Context, p signal.Project, rows []Row) (signal.Rejected, error)
 }
 
@@ -214,6 +214,25 @@ type Stats struct {
 // the store. Rows a store replays at start are not committed again, unless the state saved with the log lacks them.
 type Observer interface {
 	Committed(p signal.Project, rows []Row)
+}
+
+// DeletionObserver is an Observer that keeps ids or texts of rows, and lets go of them when the rows are deleted. What was
+// counted stays counted.
+//
+// Both methods are called as Committed is: one call at a time, Committed included; they must not block, keep rows or call
+// the store. Of a row Committed comes before Deleted.
+type DeletionObserver interface {
+	Observer
+	// Deleted tells of rows that are being deleted, in any number of calls, all of them before Delete returns and before
+	// the state is saved that a durable store keeps from then on. A row has its Kind and ID, no Time, and of its fields
+	// FieldTraceID, FieldSpanID, FieldTeam and FieldTaskID where it has them. It may be told again when Delete is done
+	// again, after an error or a crash, and it may come that the store did not get to delete it. A row that is written
+	// after its deletion is committed like any other.
+	Deleted(p signal.Project, rows []Row)
+	// Rewritten tells of rows that Rewrite stored in the place of ones that the last Deleted was about: what was kept of
+	// those is to be made of these, and nothing is to be counted. It is not told again after a crash: what is made of
+	// these alone must be something that comes again by itself.
+	Rewritten(p signal.Project, rows []Row)
 }
 
 // StatefulObserver is an Observer whose state outlives the process. A durable store saves it together with its place

@@ -40,11 +40,13 @@ type Task struct {
 type Tasks struct {
 	cfg Config
 
-	mu      sync.Mutex
-	byTask  map[Task]*list.Element // of *entry
-	byMove  *list.List             // the one that rests for longest first
-	asked   int64                  // when Due answered last
-	dropped uint64
+	mu     sync.Mutex
+	byTask map[Task]*list.Element // of *entry
+	byMove *list.List             // the one that rests for longest first
+	asked  int64                  // when Due answered last
+	// withdrawn are the tasks that the last deletion took: a scrub puts them back.
+	withdrawn map[Task]*entry
+	dropped   uint64
 }
 
 type entry struct {

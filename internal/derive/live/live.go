@@ -51,6 +51,8 @@ type View struct {
 	dropped  uint64
 	changed  chan struct{}
 	done     chan struct{}
+	// withdrawn are the spans that the last deletion took: a scrub puts them back.
+	withdrawn map[key]bool
 }
 
 type key struct {
@@ -66,6 +68,9 @@ type span struct {
 	Team, Task, Type  string
 	Start, Sign       int64 // nanoseconds: of the sender's clock, of ours
 	Provisional       bool  `json:",omitempty"`
+	// Unstored: only heartbeats told of it, which are stored nowhere. Named: another row than its own told the Agent.
+	Unstored bool `json:",omitempty"`
+	Named    bool `json:",omitempty"`
 }
 
 // New returns an empty View.
@@ -110,13 +115,16 @@ func (v *View) sign(p signal.Project, r *store.Row, now int64) bool {
 		s := e.Value.(*span)
 		back := now-s.Sign > int64(SilentAfter) // it counted as lost
 		s.Sign = now
+		s.Unstored = s.Unstored && r.Kind == store.KindHeartbeat
 		v.bySign.MoveToBack(e)
 		return s.named(r.Text(store.FieldAgent)) || back
 	}
 	if v.ended[k] {
 		return false
 	}
-	v.put(spanOf(p, r, now))
+	s := spanOf(p, r, now)
+	s.Unstored = r.Kind == store.KindHeartbeat
+	v.put(s)
 	return true
 }
 
@@ -125,7 +133,7 @@ func (s *span) named(agent string) bool {
 	if s.Agent != "" || agent == "" {
 		return false
 	}
-	s.Agent = strings.Clone(agent)
+	s.Agent, s.Named = strings.Clone(agent), true
 	return true
 }
 

@@ -23,6 +23,7 @@ type world struct {
 	now  time.Time
 	view *View
 	sink signal.Sink
+	db   *memdb.DB
 }
 
 var began = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
@@ -31,7 +32,8 @@ func newWorld(spans int) *world {
 	w := &world{now: began}
 	clock := func() time.Time { return w.now }
 	w.view = New(Config{Spans: spans, Clock: clock})
-	w.sink = identity.New(store.NewSink(memdb.New(memdb.Config{Clock: clock, Observer: w.view}), nil))
+	w.db = memdb.New(memdb.Config{Clock: clock, Observer: w.view})
+	w.sink = identity.New(store.NewSink(w.db, nil))
 	return w
 }
 

@@ -11,13 +11,13 @@ import (
 	"github.com/mindscope/mindscope/internal/signal"
 )
 
-// attempt is one attempt at a task that runs.
+// attempt is one attempt at a task that runs. It is followed when its rows are deleted, too, so that what was counted as
+// accepted is counted as ended: it holds no text but the team's name, which is a label.
 type attempt struct {
 	Project string `json:"p"`
 	Team    string `json:"t"`
 	Trace   string `json:"trace"`
 	Span    string `json:"span"`
-	Type    string `json:"type,omitempty"`
 	Start   int64  `json:"start"`
 	// Seen is when the last sign of life came.
 	Seen int64 `json:"seen"`
@@ -53,7 +53,7 @@ func (f *flight) open(p signal.Project, s *span, now int64) (opened bool, droppe
 		f.remove(dropped)
 	}
 	f.put(&attempt{
-		Project: string(p), Team: strings.Clone(valid(s.team)), Trace: strings.Clone(s.trace), Span: strings.Clone(s.id), Type: strings.Clone(s.taskType),
+		Project: string(p), Team: strings.Clone(valid(s.team)), Trace: strings.Clone(s.trace), Span: strings.Clone(s.id),
 		Start: s.start, Seen: now,
 	})
 	if dropped != nil && dropped.SDK {

@@ -89,8 +89,8 @@ type Stats struct {
 	// Held and HeldBytes are of now.
 	Held, HeldBytes int64
 	// Released content was stored since its task failed. Completed was dropped since its task did not, Expired since its
-	// task had no outcome in time, Full since there was no room.
-	Released, Completed, Expired, Full int64
+	// task had no outcome in time, Full since there was no room, Deleted with its span.
+	Released, Completed, Expired, Full, Deleted int64
 }
 
 // holder keeps content back, in order of the tasks' last sign of life.
@@ -105,7 +105,7 @@ type holder struct {
 	bytes int64
 	held  int64
 
-	released, completed, expired, full atomic.Int64
+	released, completed, expired, full, deleted atomic.Int64
 }
 
 func newHolder(limit int64, keep time.Duration, clock func() time.Time) *holder {
@@ -117,7 +117,7 @@ func (h *holder) stats() Stats {
 	defer h.mu.Unlock()
 	return Stats{
 		Held: h.held, HeldBytes: h.bytes, Released: h.released.Load(), Completed: h.completed.Load(),
-		Expired: h.expired.Load(), Full: h.full.Load(),
+		Expired: h.expired.Load(), Full: h.full.Load(), Deleted: h.deleted.Load(),
 	}
 }
 

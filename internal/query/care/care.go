@@ -129,7 +129,7 @@ func (c *Care) filters(ctx context.Context, p signal.Project, t Target) ([]store
 func (c *Care) traces(ctx context.Context, p signal.Project, t Target) ([]string, error) {
 	seen := map[string]bool{}
 	var ids []string
-	for _, k := range []store.Kind{store.KindSpan, store.KindLog, store.KindJoin} {
+	for _, k := range []store.Kind{store.KindSpan, store.KindLog, store.KindStart, store.KindJoin} {
 		groups, err := c.events.Aggregate(ctx, p, store.Aggregate{
 			Scope: store.Scope{Kind: k, Time: signal.AllTime(), Filter: store.And{t.own(), store.Exists{Field: store.FieldTraceID}}},
 			By:    []string{store.FieldTraceID}, Columns: []store.Column{{Func: store.CountRows}}, Limit: maxTraces,
@@ -156,21 +156,23 @@ func (c *Care) notShared(ctx context.Context, p signal.Project, t Target, traces
 	for len(traces) > 0 {
 		part := traces[:min(idsPerFilter, len(traces))]
 		traces = traces[len(part):]
-		groups, err := c.events.Aggregate(ctx, p, store.Aggregate{
-			Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.And{
-				store.In{Field: store.FieldTraceID, Values: part},
-				store.Exists{Field: store.FieldTaskID},
-				store.Not{Filter: t.own()},
-				store.Not{Filter: store.Eq(store.FieldTaskProvisional, "true")}, // rows that name no task belong to the trace's
-			}},
-			By: []string{store.FieldTraceID}, Columns: []store.Column{{Func: store.CountRows}}, Limit: maxTraces,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("find other tasks: %w", err)
-		}
 		shared := map[string]bool{}
-		for _, g := range groups {
-			shared[g.Key[0]] = true
+		for _, k := range []store.Kind{store.KindSpan, store.KindStart} {
+			groups, err := c.events.Aggregate(ctx, p, store.Aggregate{
+				Scope: store.Scope{Kind: k, Time: signal.AllTime(), Filter: store.And{
+					store.In{Field: store.FieldTraceID, Values: part},
+					store.Exists{Field: store.FieldTaskID},
+					store.Not{Filter: t.own()},
+					store.Not{Filter: store.Eq(store.FieldTaskProvisional, "true")}, // rows that name no task belong to the trace's
+				}},
+				By: []string{store.FieldTraceID}, Columns: []store.Column{{Func: store.CountRows}}, Limit: maxTraces,
+			})
+			if err != nil {
+				return nil, fmt.Errorf("find other tasks: %w", err)
+			}
+			for _, g := range groups {
+				shared[g.Key[0]] = true
+			}
 		}
 		for _, id := range part {
 			if !shared[id] {

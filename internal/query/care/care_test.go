@@ -150,6 +150,43 @@ func TestDelete(t *testing.T) {
 	f(Target{Trace: fmt.Sprintf("%032s", "2")}, 2, 0)
 }
 
+// TestDeleteOfWhatHasOnlyBegun: a trace of which only start records are there goes whole with its user or task, and stays
+// in part where another task runs in it.
+func TestDeleteOfWhatHasOnlyBegun(t *testing.T) {
+	f := func(target Target, want int64) {
+		t.Helper()
+		t.Run(target.String(), func(t *testing.T) {
+			onBoth(t, func(t *testing.T, events store.Events) {
+				var rows []store.Row
+				for i, fields := range [][]string{
+					{"1", store.FieldUser, "ann", store.FieldTaskID, "A"}, {"1"}, // the second names neither
+					{"2", store.FieldTaskID, "A"}, {"2", store.FieldTaskID, "B"},
+				} {
+					r := store.Row{Kind: store.KindStart, ID: fmt.Sprint(i), Time: time.Now().UnixNano()}
+					r.Add(store.FieldTraceID, store.String(fmt.Sprintf("%032s", fields[0])))
+					for j := 1; j < len(fields); j += 2 {
+						r.Add(fields[j], store.String(fields[j+1]))
+					}
+					rows = append(rows, r)
+				}
+				if rejected, err := events.Write(t.Context(), signal.DefaultProject, rows); err != nil || rejected.Items > 0 {
+					t.Fatal(rejected, err)
+				}
+				r, err := New(events, nil).Delete(t.Context(), signal.DefaultProject, target, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(map[store.Kind]int64{store.KindStart: want}, r.Rows); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
+	f(Target{User: "ann"}, 2)
+	f(Target{Task: "A"}, 3)
+	f(Target{Task: "B"}, 1)
+}
+
 func TestTargets(t *testing.T) {
 	c := New(memdb.New(memdb.Config{}), nil)
 	f := func(target Target) {

@@ -20,7 +20,7 @@ type Receipt struct {
 	Took   time.Duration
 	// Rows counts what was removed, of a scrub what was rewritten, by kind.
 	Rows map[store.Kind]int64
-	// MayRemain names what the server can't reach and may still hold it.
+	// MayRemain names what the removal did not reach and may still hold it.
 	MayRemain []string
 }
 
@@ -36,6 +36,12 @@ func (r *Receipt) Total() int64 {
 // mayRemain is what no removal reaches.
 func mayRemain() []string {
 	return []string{
+		"labels of metrics: names of teams, agents, models, tools, providers, services, spans and tables, types of tasks, messages and errors, and" +
+			" what senders put on metrics of their own; they stay in the counters (wal/checkpoint), and in DATA/metrics until metrics.retention, with" +
+			" ids of traces. Where they hold what must go: stop the server, remove both, start it again; counters and all metrics begin anew",
+		"names of services: the index of a day's events keeps them until the day goes with the retention",
+		"deletions.jsonl: ids of rows and traces, without content, until the retention has passed",
+		"wal/checkpoint.damaged, where a damaged disk left one: remove it",
 		"backups made before: a restore of one deletes again only what its file deletions.jsonl names (mindscope backup --deletions DIR brings it up to date)",
 		"collectors and other back ends that the senders or a tee feed",
 		"the agents' own logs, message queues, databases and artifact stores",

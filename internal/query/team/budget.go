@@ -282,7 +282,7 @@ func (b *Budgets) Committed(p signal.Project, rows []store.Row) {
 	}
 }
 
-// Forget has all of a project read again: rows were deleted, of which no observer is told.
+// Forget has all of a project read again: rows were deleted.
 func (b *Budgets) Forget(p signal.Project) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

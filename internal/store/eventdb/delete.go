@@ -96,6 +96,9 @@ func (db *DB) remove(ctx context.Context, tenant logstorage.TenantID, t *tombsto
 	db.doomed.mark(tenant, t.payloads())
 	db.changes.Unlock()
 	defer db.doomed.clear()
+	if err := db.observeDeleted(ctx, tenant, t); err != nil {
+		return fmt.Errorf("tell the observer of rows to delete: %w", err)
+	}
 	if err := db.deleteEvents(ctx, tenant, t); err != nil {
 		return fmt.Errorf("delete rows: %w", err)
 	}

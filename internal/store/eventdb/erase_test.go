@@ -38,7 +38,7 @@ func holds(t *testing.T, dir, text string) []string {
 		if err != nil {
 			return err
 		}
-		if bytes.Contains(data, []byte(text)) || inBlocks(dec, data, text) || inLog(path, data, text) {
+		if bytes.Contains(data, []byte(text)) || inBlocks(dec, data, text) || inLog(path, data, text) || inState(path, data, text) {
 			found = append(found, path)
 		}
 		return nil
@@ -94,6 +94,19 @@ func inLog(path string, data []byte, text string) bool {
 		return err
 	})
 	return found || err != nil
+}
+
+// inState looks into the state that a checkpoint packs.
+func inState(path string, data []byte, text string) bool {
+	if filepath.Base(path) != fileCheckpoint {
+		return false
+	}
+	c, err := decodeCheckpoint(data)
+	if err != nil {
+		return true
+	}
+	state, err := c.state()
+	return err != nil || bytes.Contains(state, []byte(text))
 }
 
 func TestDeletedIsGoneFromDisk(t *testing.T) {

@@ -217,3 +217,126 @@ func TestRewrittenRowsAreNoNews(t *testing.T) {
 		}
 	}
 }
+
+// forgetter is a counter that keeps the names of rows until they are deleted.
+type forgetter struct {
+	counter
+	Kept      map[string]string // by id: trace, span, team and task
+	deleted   []string
+	rewritten []string
+}
+
+func nameOf(r *store.Row) string {
+	return strings.Join([]string{r.Text(store.FieldTraceID), r.Text(store.FieldSpanID), r.Text(store.FieldTeam), r.Text(store.FieldTaskID)}, "/")
+}
+
+func (f *forgetter) Committed(p signal.Project, rows []store.Row) {
+	f.counter.Committed(p, rows)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.Kept == nil {
+		f.Kept = map[string]string{}
+	}
+	for i := range rows {
+		f.Kept[rows[i].ID] = nameOf(&rows[i])
+	}
+}
+
+func (f *forgetter) Deleted(_ signal.Project, rows []store.Row) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range rows {
+		if want := f.Kept[rows[i].ID]; nameOf(&rows[i]) != want {
+			f.deleted = append(f.deleted, fmt.Sprintf("%s is called %s, not %s", rows[i].ID, nameOf(&rows[i]), want))
+		}
+		f.deleted = append(f.deleted, string(rows[i].Kind)+" "+rows[i].ID)
+		delete(f.Kept, rows[i].ID)
+	}
+}
+
+func (f *forgetter) Rewritten(_ signal.Project, rows []store.Row) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range rows {
+		f.rewritten = append(f.rewritten, r.ID)
+		f.Kept[r.ID] = nameOf(&r)
+	}
+}
+
+func (f *forgetter) Save(w io.Writer) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return json.NewEncoder(w).Encode(f)
+}
+
+func (f *forgetter) Load(state []byte) error { return json.Unmarshal(state, f) }
+
+// TestObserverIsToldOfDeletions: it hears of each deleted row by its names, and the state that is saved then has nothing
+// of them, on disk as well. A row that is written again is news, a rewritten one is not.
+func TestObserverIsToldOfDeletions(t *testing.T) {
+	dir := t.TempDir()
+	first := &forgetter{}
+	db := unflushed(t, dir, Config{Observer: first})
+	task := func(name string) []store.Field {
+		return []store.Field{field(store.FieldTeam, store.String("press")), field(store.FieldTaskID, store.String(name))}
+	}
+	start := span("t", "1", base, task("the secret task")...)
+	start.Kind = store.KindStart
+	gone := span("t", "2", base+1, task("the secret task")...)
+	revised := span("t", "3", base+2, append(task("the secret task"), field(store.FieldRevision, store.Int(1)))...)
+	other := span("u", "4", base+3, task("another task")...)
+	add(t, db, start, gone, revised, other)
+	add(t, db, span("t", "3", base+2, append(task("the secret task"), field(store.FieldRevision, store.Int(2)))...))
+	if err := db.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if held := holds(t, dir, "the secret task"); !slices.ContainsFunc(held, func(path string) bool { return strings.HasSuffix(path, fileCheckpoint) }) {
+		t.Fatalf("the saved state does not hold what is looked for: %q", held)
+	}
+	remove := func(kind store.Kind, want int64) {
+		t.Helper()
+		scope := store.Scope{Kind: kind, Time: signal.AllTime(), Filter: store.Eq(store.FieldTraceID, "t")}
+		if n, err := db.Delete(t.Context(), signal.DefaultProject, scope); err != nil || n != want {
+			t.Fatalf("deleted %d, %v", n, err)
+		}
+	}
+	remove(store.KindSpan, 2)
+	remove(store.KindStart, 1)
+	slices.Sort(first.deleted)
+	if diff := cmp.Diff([]string{"span t2", "span t3", "start t1"}, first.deleted); diff != "" {
+		t.Errorf("told of (-want +got):\n%s", diff)
+	}
+	if held := holds(t, dir, "the secret task"); len(held) > 0 {
+		t.Errorf("what was deleted is still in %q", held)
+	}
+	if _, err := db.Rewrite(t.Context(), signal.DefaultProject, []store.Row{start}); err != nil {
+		t.Fatal(err)
+	}
+	add(t, db, gone)
+	if diff := cmp.Diff([]string{"t1"}, first.rewritten); diff != "" {
+		t.Errorf("rewritten (-want +got):\n%s", diff)
+	}
+	if first.Seen["t1"] != 1 || first.Seen["t2"] != 2 {
+		t.Errorf("committed %v times", first.Seen)
+	}
+}
+
+// TestObserverIsToldOfDeletionAfterCrash: a state that was saved before a deletion which a crash interrupted hears of it.
+func TestObserverIsToldOfDeletionAfterCrash(t *testing.T) {
+	dir := t.TempDir()
+	db := unflushed(t, dir, Config{Observer: &forgetter{}})
+	add(t, db, span("a", "1", base), span("b", "2", base+1))
+	if err := db.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d := newDoomed()
+	d.ids, d.traces = []string{"a1"}, map[string]struct{}{"a": {}}
+	if err := db.deletions.add(newTombstone(signal.DefaultProject, store.KindSpan, d, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	again := &forgetter{}
+	_ = unflushed(t, crashed(t, dir), Config{Observer: again})
+	if diff := cmp.Diff(map[string]string{"b2": "b/2//"}, again.Kept); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+}

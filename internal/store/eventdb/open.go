@@ -156,9 +156,11 @@ type DB struct {
 	oldUntil int64
 
 	deletions *deletions
-	unlogged  atomic.Bool // the engine has rows of a deletion that are in no log and perhaps in memory only
-	doomed    *doomedPayloads
-	keeper    keeper
+	// unlogged says that a deletion changed what no record tells of: the engine has rows that are perhaps in memory only,
+	// or the Observer's saved state is no longer its state.
+	unlogged atomic.Bool
+	doomed   *doomedPayloads
+	keeper   keeper
 
 	// life counts the running calls, so that Close can wait for them.
 	life struct {

@@ -323,16 +323,21 @@ func (db *DB) commit(p signal.Project, b *batch) (refused int64, err error) {
 	}
 	db.known.addAll(b.stored)
 	db.counts.written.Add(uint64(len(b.events)))
-	news := b.rows
-	if b.typ == recordRewrite {
-		news = nil
-	}
 	if b.number == 0 {
-		db.observe(p, news)
+		db.tell(p, b)
 		return refused, err
 	}
-	db.turn.take(b.number, func() { db.observe(p, news) })
+	db.turn.take(b.number, func() { db.tell(p, b) })
 	return refused, err
+}
+
+// tell tells the Observer of a batch that is stored.
+func (db *DB) tell(p signal.Project, b *batch) {
+	if b.typ == recordRewrite {
+		db.observeRewritten(p, b.rows)
+		return
+	}
+	db.observe(p, b.rows)
 }
 
 // release gives back what a batch has claimed.

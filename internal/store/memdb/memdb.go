@@ -78,15 +78,23 @@ var _ store.Rewriter = (*DB)(nil)
 
 // Write stores copies of rows.
 func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
-	return db.write(ctx, p, rows, db.cfg.Observer)
+	return db.write(ctx, p, rows, func(fresh []store.Row) {
+		if db.cfg.Observer != nil {
+			db.cfg.Observer.Committed(p, fresh)
+		}
+	})
 }
 
 // Rewrite implements store.Rewriter.
 func (db *DB) Rewrite(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
-	return db.write(ctx, p, rows, nil)
+	return db.write(ctx, p, rows, func(fresh []store.Row) {
+		if o, ok := db.cfg.Observer.(store.DeletionObserver); ok {
+			o.Rewritten(p, fresh)
+		}
+	})
 }
 
-func (db *DB) write(ctx context.Context, p signal.Project, rows []store.Row, told store.Observer) (signal.Rejected, error) {
+func (db *DB) write(ctx context.Context, p signal.Project, rows []store.Row, tell func(fresh []store.Row)) (signal.Rejected, error) {
 	var rejected signal.Rejected
 	if err := ctx.Err(); err != nil {
 		return rejected, err
@@ -110,8 +118,8 @@ func (db *DB) write(ctx context.Context, p signal.Project, rows []store.Row, tol
 		}
 	}
 	pr.evict(db.cfg.MaxRows, p)
-	if told != nil && len(fresh) > 0 {
-		told.Committed(p, fresh)
+	if len(fresh) > 0 {
+		tell(fresh)
 	}
 	return rejected, nil
 }
@@ -373,9 +381,26 @@ func (db *DB) Delete(ctx context.Context, p signal.Project, s store.Scope) (int6
 	for _, r := range doomed {
 		gone[r] = true
 	}
+	if o, ok := db.cfg.Observer.(store.DeletionObserver); ok {
+		o.Deleted(p, named(doomed))
+	}
 	pr := db.projects[p]
 	pr.rebuild(slices.DeleteFunc(pr.rows, func(r *store.Row) bool { return gone[r] }), p)
 	return int64(len(doomed)), nil
+}
+
+// named returns what an observer is told of deleted rows.
+func named(rows []*store.Row) []store.Row {
+	out := make([]store.Row, len(rows))
+	for i, r := range rows {
+		out[i].Kind, out[i].ID = r.Kind, r.ID
+		for _, name := range []string{store.FieldTraceID, store.FieldSpanID, store.FieldTeam, store.FieldTaskID} {
+			if r.Text(name) != "" {
+				out[i].Add(name, r.Get(name))
+			}
+		}
+	}
+	return out
 }
 
 // Stats returns figures of the store.
