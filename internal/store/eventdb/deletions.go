@@ -36,6 +36,11 @@ type tombstone struct {
 	// later than the rest, in lines of its own.
 	Groups map[string][]string `json:"groups,omitempty"`
 	Done   bool                `json:"done,omitempty"`
+	// Replaces says that other rows of these ids, which lie in a file until they are written (see keptRows), take the place
+	// of those that go.
+	Replaces bool `json:"replaces,omitempty"`
+	// revs are the revisions of these other rows: copies of higher ones stay.
+	revs map[string]int64
 }
 
 func newTombstone(p signal.Project, k store.Kind, d *doomed, at time.Time) *tombstone {
@@ -212,6 +217,22 @@ func (d *deletions) pending() []*tombstone {
 	return out
 }
 
+// namedAfter returns the ids that tombstones behind t name of its kind: they have the last word on these rows.
+func (d *deletions) namedAfter(t *tombstone) map[string]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := map[string]bool{}
+	for _, later := range d.all[slices.Index(d.all, t)+1:] {
+		if later.Project != t.Project || later.Kind != t.Kind {
+			continue
+		}
+		for _, id := range later.Rows {
+			out[id] = true
+		}
+	}
+	return out
+}
+
 // forget drops the tombstones from before a time: what they name is past its retention, in every backup too.
 func (d *deletions) forget(before time.Time) error {
 	d.mu.Lock()
@@ -245,12 +266,34 @@ func (db *DB) buryPending(ctx context.Context) error {
 		return fmt.Errorf("tidy deletions: %w", err)
 	}
 	for _, t := range db.deletions.pending() {
-		db.cfg.Logger.Info("deleting again what was deleted before", "deletion", t.ID, "at", t.At, "rows", len(t.Rows))
-		if err := db.bury(ctx, t); err != nil {
+		db.cfg.Logger.Info("deleting again what was deleted before", "deletion", t.ID, "at", t.At, "rows", len(t.Rows), "replaced", t.Replaces)
+		err := db.repeat(ctx, t)
+		if _, later := signal.RetryAfter(err); later && t.Replaces {
+			db.cfg.Logger.Warn("rows that were being replaced are kept aside until the store can write: it is tried again", "deletion", t.ID, "error", err)
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("repeat a deletion: %w", err)
 		}
 	}
+	if err := db.kept.sweep(db.deletions.pending()); err != nil {
+		return fmt.Errorf("remove rows of replacements that are done: %w", err)
+	}
 	return nil
+}
+
+// repeat ends a deletion or replacement. Where nothing can be written a replacement removes nothing.
+func (db *DB) repeat(ctx context.Context, t *tombstone) error {
+	if t.Replaces {
+		if err := db.writable(); err != nil {
+			return err
+		}
+	}
+	err := db.bury(ctx, t)
+	if err != nil && t.Replaces && !errors.Is(err, store.ErrCorrupt) {
+		err = passing(err)
+	}
+	return err
 }
 
 // forgetLog makes sure that nothing deleted is left in memory or in a log that would bring it back.

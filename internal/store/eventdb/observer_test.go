@@ -198,12 +198,8 @@ func TestRewrittenRowsAreNoNews(t *testing.T) {
 	secret := span("t", "1", base, field("attr.key", store.String("secret")))
 	clean := span("t", "1", base, field("attr.key", store.String("clean")))
 	add(t, db, secret)
-	scope := store.Scope{Kind: store.KindSpan, Time: signal.AllTime()}
-	if n, err := db.Delete(t.Context(), signal.DefaultProject, scope); err != nil || n != 1 {
-		t.Fatalf("deleted %d, %v", n, err)
-	}
-	if _, err := db.Rewrite(t.Context(), signal.DefaultProject, []store.Row{clean}); err != nil {
-		t.Fatal(err)
+	if done, err := db.Replace(t.Context(), signal.DefaultProject, store.KindSpan, []store.Row{clean}); err != nil || done.Rows != 1 {
+		t.Fatalf("replaced %+v, %v", done, err)
 	}
 	second := &counter{}
 	again := unflushed(t, crashed(t, dir), Config{Observer: second})

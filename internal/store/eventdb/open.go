@@ -156,6 +156,7 @@ type DB struct {
 	oldUntil int64
 
 	deletions *deletions
+	kept      keptRows
 	unlogged  atomic.Bool // the engine has rows of a deletion that are in no log and perhaps in memory only
 	doomed    *doomedPayloads
 	keeper    keeper
@@ -230,6 +231,7 @@ func (db *DB) open() error {
 	if db.deletions, err = openDeletions(filepath.Join(db.dir, fileDeletions)); err != nil {
 		return err
 	}
+	db.kept = keptRows{filepath.Join(db.dir, dirReplacing)}
 	if db.common, err = openCommonWords(filepath.Join(db.dir, fileCommon)); err != nil {
 		return err
 	}

@@ -74,19 +74,8 @@ func New(cfg Config) *DB {
 	return &DB{cfg: cfg.withDefaults(), projects: map[signal.Project]*project{}}
 }
 
-var _ store.Rewriter = (*DB)(nil)
-
 // Write stores copies of rows.
 func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
-	return db.write(ctx, p, rows, db.cfg.Observer)
-}
-
-// Rewrite implements store.Rewriter.
-func (db *DB) Rewrite(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
-	return db.write(ctx, p, rows, nil)
-}
-
-func (db *DB) write(ctx context.Context, p signal.Project, rows []store.Row, told store.Observer) (signal.Rejected, error) {
 	var rejected signal.Rejected
 	if err := ctx.Err(); err != nil {
 		return rejected, err
@@ -110,8 +99,8 @@ func (db *DB) write(ctx context.Context, p signal.Project, rows []store.Row, tol
 		}
 	}
 	pr.evict(db.cfg.MaxRows, p)
-	if told != nil && len(fresh) > 0 {
-		told.Committed(p, fresh)
+	if db.cfg.Observer != nil && len(fresh) > 0 {
+		db.cfg.Observer.Committed(p, fresh)
 	}
 	return rejected, nil
 }
@@ -138,7 +127,7 @@ func (pr *project) put(r *store.Row, p signal.Project) bool {
 	case !known:
 		pr.byID[key] = len(pr.rows)
 		pr.rows = append(pr.rows, r.Clone())
-	case r.Get(store.FieldRevision).Int() <= pr.rows[i].Get(store.FieldRevision).Int():
+	case revisionOf(r) <= revisionOf(pr.rows[i]):
 		return false
 	default:
 		pr.bytes -= size(pr.rows[i])
@@ -377,6 +366,50 @@ func (db *DB) Delete(ctx context.Context, p signal.Project, s store.Scope) (int6
 	pr.rebuild(slices.DeleteFunc(pr.rows, func(r *store.Row) bool { return gone[r] }), p)
 	return int64(len(doomed)), nil
 }
+
+// Replace implements store.Replacer.
+func (db *DB) Replace(ctx context.Context, p signal.Project, k store.Kind, rows []store.Row) (store.Replaced, error) {
+	var done store.Replaced
+	if err := store.CheckReplace(k, rows); err != nil {
+		return done, signal.Permanent(err)
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err := db.usable(ctx); err != nil {
+		return done, err
+	}
+	pr, ok := db.projects[p]
+	if !ok {
+		return done, nil
+	}
+	accept := db.accept()
+	gone := map[*store.Row]bool{}
+	var fresh []*store.Row
+	for i := range rows {
+		r := &rows[i]
+		at, ok := pr.byID[rowKey{k, r.ID}]
+		switch {
+		case !ok:
+			continue
+		case revisionOf(pr.rows[at]) > revisionOf(r):
+			done.Kept.Add(1, "a newer revision is stored")
+			continue
+		case r.Time < accept.Start:
+			done.Expired++
+		default:
+			done.Rows++
+			fresh = append(fresh, r)
+		}
+		gone[pr.rows[at]] = true
+	}
+	pr.rebuild(slices.DeleteFunc(pr.rows, func(r *store.Row) bool { return gone[r] }), p)
+	for _, r := range fresh {
+		pr.put(r, p)
+	}
+	return done, nil
+}
+
+func revisionOf(r *store.Row) int64 { return r.Get(store.FieldRevision).Int() }
 
 // Stats returns figures of the store.
 func (db *DB) Stats(ctx context.Context) (store.Stats, error) {
