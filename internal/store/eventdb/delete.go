@@ -92,7 +92,7 @@ func (db *DB) bury(ctx context.Context, t *tombstone) error {
 		err = db.purge(ctx, tenant, t)
 	}
 	if err == nil {
-		err = db.writeReplacement(ctx, t, rows)
+		err = db.writeReplacement(ctx, t.Project, rows)
 	}
 	if err == nil {
 		err = db.deletions.done(t)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,8 +14,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
@@ -28,8 +31,8 @@ type tombstone struct {
 	Project signal.Project `json:"project,omitempty"`
 	Kind    store.Kind     `json:"kind,omitempty"`
 	// Rows are row ids, Traces those that may have lost their last span.
-	Rows   []string `json:"rows,omitempty"`
-	Traces []string `json:"traces,omitempty"`
+	Rows   idList `json:"rows,omitempty"`
+	Traces idList `json:"traces,omitempty"`
 	// Payloads are hashes by day, nanoseconds; those that no other row of the day refers to go.
 	Payloads map[string][]string `json:"payloads,omitempty"`
 	// Groups are those, by day, that payloads were or are removed from: their sketches are made anew. It is written down
@@ -41,6 +44,42 @@ type tombstone struct {
 	Replaces bool `json:"replaces,omitempty"`
 	// revs are the revisions of these other rows: copies of higher ones stay.
 	revs map[string]int64
+}
+
+// idList are ids, which are any bytes; JSON holds UTF-8 only.
+type idList []string
+
+// oddID begins an id that is not UTF-8, followed by its base64. One that really begins so is written that way, too.
+const oddID = "@utf8:"
+
+// MarshalJSON implements json.Marshaler.
+func (l idList) MarshalJSON() ([]byte, error) {
+	out := make([]string, len(l))
+	for i, id := range l {
+		if out[i] = id; !utf8.ValidString(id) || strings.HasPrefix(id, oddID) {
+			out[i] = oddID + base64.StdEncoding.EncodeToString([]byte(id))
+		}
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *idList) UnmarshalJSON(text []byte) error {
+	var ids []string
+	if err := json.Unmarshal(text, &ids); err != nil {
+		return err
+	}
+	for i, id := range ids {
+		coded, odd := strings.CutPrefix(id, oddID)
+		if !odd {
+			continue
+		}
+		if raw, err := base64.StdEncoding.DecodeString(coded); err == nil { // a release of before wrote it as it is
+			ids[i] = string(raw)
+		}
+	}
+	*l = ids
+	return nil
 }
 
 func newTombstone(p signal.Project, k store.Kind, d *doomed, at time.Time) *tombstone {
@@ -290,7 +329,7 @@ func (db *DB) repeat(ctx context.Context, t *tombstone) error {
 		}
 	}
 	err := db.bury(ctx, t)
-	if err != nil && t.Replaces && !errors.Is(err, store.ErrCorrupt) {
+	if err != nil && t.Replaces && !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrNewer) {
 		err = passing(err)
 	}
 	return err

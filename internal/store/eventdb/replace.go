@@ -207,7 +207,7 @@ func (db *DB) prepareReplacement(t *tombstone) (rows []store.Row, began bool, er
 }
 
 // writeReplacement writes the rows of a replacement when what they take the place of is gone.
-func (db *DB) writeReplacement(ctx context.Context, t *tombstone, rows []store.Row) error {
+func (db *DB) writeReplacement(ctx context.Context, p signal.Project, rows []store.Row) error {
 	for len(rows) > 0 {
 		n, size := 0, 0
 		for ; n < len(rows) && (n == 0 || size < replaceBytes); n++ {
@@ -215,7 +215,7 @@ func (db *DB) writeReplacement(ctx context.Context, t *tombstone, rows []store.R
 				size += len(f.Name) + len(f.Value.Text())
 			}
 		}
-		if err := db.writeAgain(t.Project, rows[:n]); err != nil {
+		if err := db.writeAgain(p, rows[:n]); err != nil {
 			return fmt.Errorf("write rows that take the place of others: %w", err)
 		}
 		rows = rows[n:]

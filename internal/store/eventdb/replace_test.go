@@ -327,6 +327,49 @@ func TestDeleteReachesKeptRows(t *testing.T) {
 	}
 }
 
+// TestRepeatWhileReplaced: senders repeat rows while these are away. The store has started since it had them first.
+func TestRepeatWhileReplaced(t *testing.T) {
+	dir := t.TempDir()
+	db := openTest(t, dir)
+	before, clean := leak(t, db)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = unflushed(t, dir, Config{})
+	removed(t, db, begun(t, db, clean))
+	add(t, db, before...)
+	if err := db.writeReplacement(t.Context(), signal.DefaultProject, clean); err != nil {
+		t.Fatal(err)
+	}
+	add(t, db, before...)
+	if err := db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	sameRows(t, selectAll(t, db, oldestFirst()), scrubbedRows(before, clean))
+	db.retryReplacements(t.Context())
+	noneKept(t, db)
+}
+
+// TestLaterTombstoneHasTheLastWord: a row that was deleted while its replacement waited does not come back, even where it could
+// not be taken out of what is kept aside.
+func TestLaterTombstoneHasTheLastWord(t *testing.T) {
+	db := unflushed(t, t.TempDir(), Config{})
+	before, clean := leak(t, db)
+	removed(t, db, begun(t, db, clean))
+	d := newDoomed()
+	d.ids = []string{clean[0].ID}
+	stone := newTombstone(signal.DefaultProject, store.KindSpan, d, time.Now())
+	if err := errors.Join(db.deletions.add(stone), db.bury(t.Context(), stone)); err != nil {
+		t.Fatal(err)
+	}
+	db.retryReplacements(t.Context())
+	if err := db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	sameRows(t, selectAll(t, db, oldestFirst()), []store.Row{before[0], before[2], clean[1]})
+	noneKept(t, db)
+}
+
 // TestRestoreScrubsAgain: a backup from before a scrub loses the rows of the scrub when it has the record of it, and one from after it
 // keeps them.
 func TestRestoreScrubsAgain(t *testing.T) {
