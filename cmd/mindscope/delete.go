@@ -99,8 +99,12 @@ func printReceipt(std stdio, r client.Receipt) {
 		fmt.Fprintf(std.Out, "%s of project %s: %s would be %s.\nNothing was changed: run it again with --yes.\n", r.What, r.Project, what, verb)
 		return
 	}
-	fmt.Fprintf(std.Out, "%s of project %s: %s %s in %s, at %s.\nIt may still be in:\n", r.What, r.Project, what, verb,
+	fmt.Fprintf(std.Out, "%s of project %s: %s %s in %s, at %s.\n", r.What, r.Project, what, verb,
 		humanDuration(r.TookMs*int64(time.Millisecond)), r.At.Local().Format(time.RFC3339))
+	if r.Expired > 0 {
+		fmt.Fprintf(std.Out, "Removed, since they passed their retention meanwhile: %d.\n", r.Expired)
+	}
+	fmt.Fprintln(std.Out, "It may still be in:")
 	for _, place := range r.MayRemain {
 		fmt.Fprintf(std.Out, "  - %s\n", place)
 	}

@@ -123,13 +123,8 @@ func (f forgetful) Delete(ctx context.Context, p signal.Project, s store.Scope) 
 	return f.Events.Delete(ctx, p, s)
 }
 
-var _ store.Rewriter = forgetful{}
-
-// Rewrite implements store.Rewriter: the interface that forgetful embeds would hide it. A store without it writes.
-func (f forgetful) Rewrite(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
-	defer f.budgets.Forget(p) // what was read since the rows' deletion lacks them
-	if to, ok := f.Events.(store.Rewriter); ok {
-		return to.Rewrite(ctx, p, rows)
-	}
-	return f.Write(ctx, p, rows)
+// Replace implements store.Replacer: what was read while the rows were on their way may lack them.
+func (f forgetful) Replace(ctx context.Context, p signal.Project, k store.Kind, rows []store.Row) (store.Replaced, error) {
+	defer f.budgets.Forget(p)
+	return f.Events.Replace(ctx, p, k, rows)
 }

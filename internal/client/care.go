@@ -26,6 +26,8 @@ type Receipt struct {
 		Kind string `json:"kind"`
 		Rows int64  `json:"rows"`
 	} `json:"rows"`
+	// Expired counts rows that a scrub removed, since they passed their retention meanwhile.
+	Expired   int64    `json:"expired"`
 	MayRemain []string `json:"may_remain"`
 }
 

@@ -68,6 +68,25 @@ func CheckValues(s Scope, field string, limit int) error {
 	return s.Check()
 }
 
+// CheckReplace is Scope.Check for the rows of a Replace.
+func CheckReplace(k Kind, rows []Row) error {
+	if err := (Scope{Kind: k}).Check(); err != nil {
+		return err
+	}
+	seen := make(map[string]bool, len(rows))
+	for i := range rows {
+		switch r := &rows[i]; {
+		case r.Kind != k:
+			return badQuery("a row of kind %q among those of kind %q", r.Kind, k)
+		case seen[r.ID]:
+			return badQuery("two rows of one id")
+		default:
+			seen[r.ID] = true
+		}
+	}
+	return nil
+}
+
 func (c Column) check() error {
 	switch c.Func {
 	case CountRows:

@@ -30,6 +30,7 @@ type Events interface {
 	Writer
 	Reader
 	Deleter
+	Replacer
 
 	// Stats returns figures of the whole store, for metrics and start-up messages.
 	Stats(ctx context.Context) (Stats, error)
@@ -53,11 +54,39 @@ type Writer interface {
 	Write(ctx context.Context, p signal.Project, rows []Row) (signal.Rejected, error)
 }
 
-// Rewriter is a Writer that can write rows in place of ones that it had: they are no news.
-type Rewriter interface {
-	// Rewrite does what Write does, but commits the rows to no Observer, now or after a restart: it was told of the rows
-	// that these take the place of, and would count them twice. A DeletionObserver is told that they are Rewritten.
-	Rewrite(ctx context.Context, p signal.Project, rows []Row) (signal.Rejected, error)
+// Replacer puts rows in the place of stored ones.
+type Replacer interface {
+	// Replace puts rows, all of kind k and each with an ID of its own, in the place of the stored rows with these IDs, all
+	// revisions of them up to the row's own. Payloads that no row refers to any more go. A row whose ID is not stored is left
+	// out: what was deleted meanwhile stays deleted. They are committed to no Observer, now or after a restart: it was
+	// told of the rows that these take the place of, and would count them twice. A DeletionObserver is told that those are
+	// Deleted, and that these are Rewritten.
+	//
+	// Durability: each row is stored at any time, as it was or as it is to be. A store that takes no writes refuses before
+	// anything is removed. A crash in the middle is made good at the next open. After an error rows are as they were, or
+	// replaced, or, when the store stopped taking writes in the middle, kept aside: no reader sees these until the store has
+	// put them in their places, which it tries by itself; a Delete reaches them there. Replacing again is right.
+	// When Replace returns without an error, no reader sees the rows as they were, now or after a restart, and the new ones
+	// are visible as those of Write. In between a reader may see neither.
+	//
+	// Order: of two calls for one row the later one stays. A row of which a higher revision is stored, also by a writer
+	// beside the call, stays as it is and is counted in Replaced.Kept.
+	//
+	// Ownership: as of Write.
+	//
+	// Errors: signal.Retryable for a store that is full or read-only for now; signal.Permanent for rows that break the rules
+	// above.
+	Replace(ctx context.Context, p signal.Project, k Kind, rows []Row) (Replaced, error)
+}
+
+// Replaced says what Replace did.
+type Replaced struct {
+	// Rows is how many rows took the place of stored ones.
+	Rows int64
+	// Expired is how many were removed and not written, since they are past their retention.
+	Expired int64
+	// Kept counts those that could not be replaced, with the reason: the stored ones are as they were.
+	Kept signal.Rejected
 }
 
 // Reader answers questions.
@@ -229,7 +258,7 @@ type DeletionObserver interface {
 	// again, after an error or a crash, and it may come that the store did not get to delete it. A row that is written
 	// after its deletion is committed like any other.
 	Deleted(p signal.Project, rows []Row)
-	// Rewritten tells of rows that Rewrite stored in the place of ones that the last Deleted was about: what was kept of
+	// Rewritten tells of rows that Replace stored in the place of ones that the last Deleted was about: what was kept of
 	// those is to be made of these, and nothing is to be counted. It is not told again after a crash: what is made of
 	// these alone must be something that comes again by itself.
 	Rewritten(p signal.Project, rows []Row)

@@ -65,6 +65,7 @@ type Receipt struct {
 	At      time.Time `json:"at"`
 	TookMs  int64     `json:"took_ms"`
 	Rows    []Removed `json:"rows" doc:"What was removed, or rewritten by a scrub."`
+	Expired int64     `json:"expired,omitempty" doc:"Rows that a scrub removed instead, since they passed their retention meanwhile."`
 	// MayRemain names what the server can't reach.
 	MayRemain []string `json:"may_remain" doc:"What may still hold it."`
 }
@@ -80,7 +81,7 @@ type receiptOutput struct{ Body Receipt }
 func wireReceipt(r *care.Receipt) *receiptOutput {
 	out := &receiptOutput{Receipt{
 		Project: string(r.Project), What: r.What, DryRun: r.DryRun, At: r.At, TookMs: r.Took.Milliseconds(),
-		Rows: []Removed{}, MayRemain: r.MayRemain,
+		Rows: []Removed{}, Expired: r.Expired, MayRemain: r.MayRemain,
 	}}
 	for _, k := range slices.Sorted(maps.Keys(r.Rows)) {
 		out.Body.Rows = append(out.Body.Rows, Removed{string(k), r.Rows[k]})

@@ -26,7 +26,6 @@ func (w *world) scrub(t *testing.T, text string) {
 	t.Helper()
 	for _, kind := range []store.Kind{store.KindSpan, store.KindStart} {
 		scope := store.Scope{Kind: kind, Time: signal.AllTime()}
-		var ids []string
 		var rows []store.Row
 		for r, err := range w.db.Select(t.Context(), p, store.Select{Scope: scope}) {
 			if err != nil {
@@ -39,18 +38,14 @@ func (w *world) scrub(t *testing.T, text string) {
 				}
 			}
 			if changed {
-				ids, rows = append(ids, r.ID), append(rows, *r.Clone())
+				rows = append(rows, *r.Clone())
 			}
 		}
 		if len(rows) == 0 {
 			continue
 		}
-		scope.Filter = store.In{Field: store.FieldRowID, Values: ids}
-		if _, err := w.db.Delete(t.Context(), p, scope); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.db.Rewrite(t.Context(), p, rows); err != nil {
-			t.Fatal(err)
+		if done, err := w.db.Replace(t.Context(), p, scope.Kind, rows); err != nil || done.Rows != int64(len(rows)) {
+			t.Fatal(done, err)
 		}
 	}
 }

@@ -20,6 +20,8 @@ type Receipt struct {
 	Took   time.Duration
 	// Rows counts what was removed, of a scrub what was rewritten, by kind.
 	Rows map[store.Kind]int64
+	// Expired counts rows that a scrub removed instead of rewriting them: they passed their retention meanwhile.
+	Expired int64
 	// MayRemain names what the removal did not reach and may still hold it.
 	MayRemain []string
 }
@@ -31,6 +33,13 @@ func (r *Receipt) Total() int64 {
 		n += k
 	}
 	return n
+}
+
+// count adds rows of a kind.
+func (r *Receipt) count(k store.Kind, n int64) {
+	if n > 0 {
+		r.Rows[k] += n
+	}
 }
 
 // mayRemain is what no removal reaches.
@@ -73,9 +82,7 @@ func (c *Care) Delete(ctx context.Context, p signal.Project, t Target, dryRun bo
 		if err != nil {
 			return nil, fmt.Errorf("delete %ss of %s: %w", k, t, err)
 		}
-		if n > 0 {
-			r.Rows[k] = n
-		}
+		r.count(k, n)
 	}
 	if r.Total() == 0 {
 		return nil, fmt.Errorf("%s: %w", t, store.ErrNotFound)

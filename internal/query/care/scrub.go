@@ -19,8 +19,11 @@ const (
 	Scrubbed = "[scrubbed]"
 	// maxPattern bounds an expression, in bytes.
 	maxPattern = 4096
-	// rowsPerScrub bounds the rows that are rewritten at once.
-	rowsPerScrub = 500
+	// rowsPerScrub and bytesPerScrub bound the rows that are rewritten at once, and their texts.
+	rowsPerScrub  = 500
+	bytesPerScrub = 32 << 20
+	// scrubRounds is how often rows are looked at that others changed while they were rewritten.
+	scrubRounds = 3
 )
 
 // Scrub says what to take out.
@@ -54,7 +57,8 @@ func (s Scrub) compile() (*regexp.Regexp, error) {
 }
 
 // Scrub rewrites the rows in which the expression matches: they stay, without what it matches. Their payloads go when
-// no other row uses them. When the server dies in the middle, up to rowsPerScrub rows may be removed whole.
+// no other row uses them. No row is lost, whatever stops it in the middle: each is as it was or rewritten, and another Scrub goes
+// on with the rest. Rows that pass their retention meanwhile are removed, and counted.
 func (c *Care) Scrub(ctx context.Context, p signal.Project, s Scrub) (*Receipt, error) {
 	re, err := s.compile()
 	if err != nil {
@@ -67,23 +71,36 @@ func (c *Care) Scrub(ctx context.Context, p signal.Project, s Scrub) (*Receipt, 
 	start := c.clock()
 	r := &Receipt{Project: p, What: "scrub", DryRun: s.DryRun, At: start.UTC(), Rows: map[store.Kind]int64{}, MayRemain: mayRemain()}
 	for _, k := range kinds() {
-		ids, err := c.matching(ctx, p, store.Scope{Kind: k, Time: s.Time}, re)
-		if err != nil {
-			return nil, fmt.Errorf("look for matches in %ss: %w", k, err)
-		}
-		if len(ids) > 0 {
-			r.Rows[k] = int64(len(ids))
-		}
-		for len(ids) > 0 && !s.DryRun {
-			part := ids[:min(rowsPerScrub, len(ids))]
-			ids = ids[len(part):]
-			if err := c.rewrite(ctx, p, k, part, re); err != nil {
-				return nil, fmt.Errorf("scrub %ss: %w", k, err)
-			}
+		if err := c.scrubKind(ctx, r, store.Scope{Kind: k, Time: s.Time}, re); err != nil {
+			return nil, fmt.Errorf("scrub %ss: %w", k, err)
 		}
 	}
 	r.Took = c.clock().Sub(start)
 	return r, nil
+}
+
+// scrubKind scrubs the rows in scope. Those that others changed meanwhile are looked at again.
+func (c *Care) scrubKind(ctx context.Context, r *Receipt, s store.Scope, re *regexp.Regexp) error {
+	for round := 1; ; round++ {
+		ids, err := c.matching(ctx, r.Project, s, re)
+		if err != nil {
+			return fmt.Errorf("look for matches: %w", err)
+		}
+		if r.DryRun {
+			r.count(s.Kind, int64(len(ids)))
+			return nil
+		}
+		kept, err := c.rewriteAll(ctx, r, s.Kind, ids, re)
+		if err != nil {
+			return err
+		}
+		if kept.Items == 0 {
+			return nil
+		}
+		if round == scrubRounds {
+			return fmt.Errorf("%d rows stay as they are: %s", kept.Items, kept.Message())
+		}
+	}
 }
 
 // matching returns the ids of the rows that the expression matches in.
@@ -100,38 +117,53 @@ func (c *Care) matching(ctx context.Context, p signal.Project, s store.Scope, re
 	return ids, nil
 }
 
-// rewrite puts scrubbed rows in the place of some rows.
-func (c *Care) rewrite(ctx context.Context, p signal.Project, k store.Kind, ids []string, re *regexp.Regexp) error {
+// rewriteAll rewrites rows, some at a time, and returns those that the store kept.
+func (c *Care) rewriteAll(ctx context.Context, r *Receipt, k store.Kind, ids []string, re *regexp.Regexp) (signal.Rejected, error) {
+	var kept signal.Rejected
+	for len(ids) > 0 {
+		part := ids[:min(rowsPerScrub, len(ids))]
+		ids = ids[len(part):]
+		rows, left, err := c.scrubbed(ctx, r.Project, k, part, re)
+		if err != nil {
+			return kept, err
+		}
+		ids = append(left, ids...)
+		done, err := c.events.Replace(ctx, r.Project, k, rows)
+		if err != nil {
+			return kept, err
+		}
+		r.count(k, done.Rows)
+		r.Expired += done.Expired
+		kept.Merge(done.Kept)
+	}
+	return kept, nil
+}
+
+// scrubbed returns rows as they are to be, and the ids of those that were too much for now.
+func (c *Care) scrubbed(ctx context.Context, p signal.Project, k store.Kind, ids []string, re *regexp.Regexp) (rows []store.Row, left []string, err error) {
 	s := store.Scope{Kind: k, Time: signal.AllTime(), Filter: store.In{Field: store.FieldRowID, Values: ids}}
-	var rows []store.Row
+	seen, size := map[string]bool{}, 0
 	for r, err := range c.events.Select(ctx, p, store.Select{Scope: s}) {
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		row := r.Clone()
 		scrubRow(row, re)
-		rows = append(rows, *row)
+		rows, seen[row.ID] = append(rows, *row), true
+		for _, f := range row.Fields {
+			size += len(f.Value.Text())
+		}
+		if size < bytesPerScrub {
+			continue
+		}
+		for _, id := range ids {
+			if !seen[id] {
+				left = append(left, id)
+			}
+		}
+		break
 	}
-	if len(rows) == 0 {
-		return nil
-	}
-	// From here on the rows exist nowhere else: the caller going away must not lose them.
-	ctx = context.WithoutCancel(ctx)
-	if _, err := c.events.Delete(ctx, p, s); err != nil {
-		return err
-	}
-	write := c.events.Write
-	if w, ok := c.events.(store.Rewriter); ok {
-		write = w.Rewrite // nothing new has happened: who counts rows has counted these
-	}
-	rejected, err := write(ctx, p, rows)
-	if err != nil {
-		return err
-	}
-	if rejected.Items > 0 {
-		return fmt.Errorf("%d rows were removed whole: %s", rejected.Items, rejected.Message())
-	}
-	return nil
+	return rows, left, nil
 }
 
 // scrubRow takes the matches out of a row's texts and tells whether there were any.

@@ -63,6 +63,12 @@ func (db *DB) freeze(b *backup, events, payloads embedded) error {
 	m := manifest{Format: formatVersion, At: time.Now().UTC()}
 	for _, t := range db.deletions.pending() {
 		m.Pending = append(m.Pending, t.ID)
+		if !t.Replaces {
+			continue
+		}
+		if err := b.copyOf(db.dir, dirReplacing+"/"+filepath.Base(db.kept.path(t.ID))); err != nil {
+			return err
+		}
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -260,8 +266,10 @@ func Restore(from, dir string) error {
 	return errors.Join(os.Remove(filepath.Join(dir, fileBackup)), syncFolder(dir))
 }
 
-// reopen marks the deletions that the backup does not know as pending again.
+// reopen marks the deletions that the backup does not know as pending again. A replacement that it does not know is a
+// deletion to it: what took the place of the rows came later.
 func (m *manifest) reopen(path string) error {
+	kept := keptRows{filepath.Join(filepath.Dir(path), dirReplacing)}
 	d, err := openDeletions(path)
 	if err != nil {
 		return err
@@ -274,6 +282,7 @@ func (m *manifest) reopen(path string) error {
 	for _, t := range d.all {
 		if !t.At.Before(m.At) || pending[t.ID] {
 			t.Done = false
+			t.Replaces = t.Replaces && kept.has(t.ID)
 		}
 		line, err := json.Marshal(t)
 		if err != nil {

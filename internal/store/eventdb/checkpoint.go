@@ -157,6 +157,7 @@ func (db *DB) checkpointLoop(done <-chan struct{}) {
 		timer.Reset(db.cfg.CheckpointEvery)
 		err := db.tryCheckpoint(context.Background())
 		if err == nil {
+			db.retryReplacements(context.Background())
 			continue
 		}
 		if !errors.Is(err, errMerging) {

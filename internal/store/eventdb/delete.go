@@ -2,6 +2,7 @@ package eventdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -43,33 +44,76 @@ func (db *DB) Delete(ctx context.Context, p signal.Project, s store.Scope) (int6
 	defer db.deletions.running.Unlock()
 	db.flush()
 	pl, err := db.plan(ctx, p, s)
-	if err != nil || pl == nil {
+	if err != nil {
 		return 0, err
 	}
-	d, err := db.findDoomed(ctx, pl)
+	d := newDoomed()
+	if pl != nil {
+		if d, err = db.findDoomed(ctx, pl); err != nil {
+			return 0, fmt.Errorf("find rows to delete: %w", err)
+		}
+	}
+	kept, err := db.keptIn(ctx, p, s)
+	if err == nil {
+		err = db.addKept(d, p, kept)
+	}
 	if err != nil {
-		return 0, fmt.Errorf("find rows to delete: %w", err)
+		return 0, fmt.Errorf("find rows to delete among those being replaced: %w", err)
 	}
 	if len(d.ids) == 0 {
 		return 0, nil
 	}
-	t := newTombstone(p, pl.kind, d, time.Now())
+	t := newTombstone(p, s.Kind, d, time.Now())
 	if err := db.deletions.add(t); err != nil {
 		return 0, fmt.Errorf("write down what to delete: %w", err)
 	}
 	// From here on it happens, whoever still waits for it.
-	if err := db.bury(context.WithoutCancel(ctx), t); err != nil {
+	if err := errors.Join(db.dropKept(t), db.bury(context.WithoutCancel(ctx), t)); err != nil {
 		return 0, err
 	}
 	return int64(len(d.ids)), nil
 }
 
-// bury removes what a tombstone names from the engine and then from the log. It may be done again.
+// bury removes what a tombstone names from the engine and then from the log, and writes what takes its place. It may be
+// done again.
 func (db *DB) bury(ctx context.Context, t *tombstone) error {
-	tenant, ok := db.projects.find(t.Project)
-	if !ok {
-		return db.deletions.done(t)
+	if t.Replaces {
+		return db.buryReplaced(ctx, t)
 	}
+	if tenant, ok := db.projects.find(t.Project); ok {
+		if err := db.purge(ctx, tenant, t); err != nil {
+			return err
+		}
+	}
+	return db.deletions.done(t)
+}
+
+func (db *DB) buryReplaced(ctx context.Context, t *tombstone) error {
+	tenant, err := db.projects.create(t.Project)
+	if err != nil {
+		return err
+	}
+	rows, began, err := db.prepareReplacement(t)
+	if err != nil {
+		return err
+	}
+	if began {
+		err = db.purge(ctx, tenant, t)
+	}
+	if err == nil {
+		err = db.writeReplacement(ctx, t.Project, rows)
+	}
+	if err == nil {
+		err = db.deletions.done(t)
+	}
+	if err == nil {
+		err = db.kept.remove(t.ID)
+	}
+	return err
+}
+
+// purge removes what a tombstone names from the engine and then from the log.
+func (db *DB) purge(ctx context.Context, tenant logstorage.TenantID, t *tombstone) error {
 	db.flush() // after a crash the replay has just added what is to go
 	db.cached.forget()
 	defer db.cached.forget()
@@ -86,7 +130,7 @@ func (db *DB) bury(ctx context.Context, t *tombstone) error {
 	if err := dropOld(); err != nil {
 		return fmt.Errorf("delete sketches of words: %w", err)
 	}
-	return db.deletions.done(t)
+	return nil
 }
 
 // remove removes rows and payloads from the engine. Writers that use a payload which is going wait for its end, so nothing here
@@ -102,8 +146,10 @@ func (db *DB) remove(ctx context.Context, tenant logstorage.TenantID, t *tombsto
 	if err := db.deleteEvents(ctx, tenant, t); err != nil {
 		return fmt.Errorf("delete rows: %w", err)
 	}
-	for _, id := range t.Rows {
-		db.recent.forget(keyOf(t.Project, t.Kind, id))
+	if !t.Replaces { // rows that are replaced stay known
+		for _, id := range t.Rows {
+			db.recent.forget(keyOf(t.Project, t.Kind, id))
+		}
 	}
 	if err := db.deletePayloads(ctx, tenant, t); err != nil {
 		return fmt.Errorf("delete payloads: %w", err)
@@ -120,7 +166,11 @@ func (db *DB) deleteEvents(ctx context.Context, tenant logstorage.TenantID, t *t
 	// As few tasks as possible: the engine starts one a second.
 	chunks := slices.Collect(slices.Chunk(t.Rows, idsPerDelete))
 	for i, ids := range chunks {
-		query := "(" + ofKind(t.Kind) + " " + fieldIn(colID, idColumns(ids)) + ")"
+		copies, err := db.copiesOf(ctx, tenant, t, ids)
+		if err != nil {
+			return err
+		}
+		query := "(" + ofKind(t.Kind) + " " + copies + ")"
 		if i == len(chunks)-1 && len(gone) > 0 {
 			query += " or (" + ofKind(kindTrace) + " " + fieldIn(store.FieldTraceID, gone) + ")"
 		}

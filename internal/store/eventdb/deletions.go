@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,8 +14,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
@@ -28,14 +31,55 @@ type tombstone struct {
 	Project signal.Project `json:"project,omitempty"`
 	Kind    store.Kind     `json:"kind,omitempty"`
 	// Rows are row ids, Traces those that may have lost their last span.
-	Rows   []string `json:"rows,omitempty"`
-	Traces []string `json:"traces,omitempty"`
+	Rows   idList `json:"rows,omitempty"`
+	Traces idList `json:"traces,omitempty"`
 	// Payloads are hashes by day, nanoseconds; those that no other row of the day refers to go.
 	Payloads map[string][]string `json:"payloads,omitempty"`
 	// Groups are those, by day, that payloads were or are removed from: their sketches are made anew. It is written down
 	// later than the rest, in lines of its own.
 	Groups map[string][]string `json:"groups,omitempty"`
 	Done   bool                `json:"done,omitempty"`
+	// Replaces says that other rows of these ids, which lie in a file until they are written (see keptRows), take the place
+	// of those that go.
+	Replaces bool `json:"replaces,omitempty"`
+	// revs are the revisions of these other rows: copies of higher ones stay.
+	revs map[string]int64
+}
+
+// idList are ids, which are any bytes; JSON holds UTF-8 only.
+type idList []string
+
+// oddID begins an id that is not UTF-8, followed by its base64. One that really begins so is written that way, too.
+const oddID = "@utf8:"
+
+// MarshalJSON implements json.Marshaler.
+func (l idList) MarshalJSON() ([]byte, error) {
+	out := make([]string, len(l))
+	for i, id := range l {
+		if out[i] = id; !utf8.ValidString(id) || strings.HasPrefix(id, oddID) {
+			out[i] = oddID + base64.StdEncoding.EncodeToString([]byte(id))
+		}
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *idList) UnmarshalJSON(text []byte) error {
+	var ids []string
+	if err := json.Unmarshal(text, &ids); err != nil {
+		return err
+	}
+	for i, id := range ids {
+		coded, odd := strings.CutPrefix(id, oddID)
+		if !odd {
+			continue
+		}
+		if raw, err := base64.StdEncoding.DecodeString(coded); err == nil { // a release of before wrote it as it is
+			ids[i] = string(raw)
+		}
+	}
+	*l = ids
+	return nil
 }
 
 func newTombstone(p signal.Project, k store.Kind, d *doomed, at time.Time) *tombstone {
@@ -212,6 +256,22 @@ func (d *deletions) pending() []*tombstone {
 	return out
 }
 
+// namedAfter returns the ids that tombstones behind t name of its kind: they have the last word on these rows.
+func (d *deletions) namedAfter(t *tombstone) map[string]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := map[string]bool{}
+	for _, later := range d.all[slices.Index(d.all, t)+1:] {
+		if later.Project != t.Project || later.Kind != t.Kind {
+			continue
+		}
+		for _, id := range later.Rows {
+			out[id] = true
+		}
+	}
+	return out
+}
+
 // forget drops the tombstones from before a time: what they name is past its retention, in every backup too.
 func (d *deletions) forget(before time.Time) error {
 	d.mu.Lock()
@@ -245,12 +305,34 @@ func (db *DB) buryPending(ctx context.Context) error {
 		return fmt.Errorf("tidy deletions: %w", err)
 	}
 	for _, t := range db.deletions.pending() {
-		db.cfg.Logger.Info("deleting again what was deleted before", "deletion", t.ID, "at", t.At, "rows", len(t.Rows))
-		if err := db.bury(ctx, t); err != nil {
+		db.cfg.Logger.Info("deleting again what was deleted before", "deletion", t.ID, "at", t.At, "rows", len(t.Rows), "replaced", t.Replaces)
+		err := db.repeat(ctx, t)
+		if _, later := signal.RetryAfter(err); later && t.Replaces {
+			db.cfg.Logger.Warn("rows that were being replaced are kept aside until the store can write: it is tried again", "deletion", t.ID, "error", err)
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("repeat a deletion: %w", err)
 		}
 	}
+	if err := db.kept.sweep(db.deletions.pending()); err != nil {
+		return fmt.Errorf("remove rows of replacements that are done: %w", err)
+	}
 	return nil
+}
+
+// repeat ends a deletion or replacement. Where nothing can be written a replacement removes nothing.
+func (db *DB) repeat(ctx context.Context, t *tombstone) error {
+	if t.Replaces {
+		if err := db.writable(); err != nil {
+			return err
+		}
+	}
+	err := db.bury(ctx, t)
+	if err != nil && t.Replaces && !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrNewer) {
+		err = passing(err)
+	}
+	return err
 }
 
 // forgetLog makes sure that nothing deleted is left in memory or in a log that would bring it back.

@@ -198,12 +198,8 @@ func TestRewrittenRowsAreNoNews(t *testing.T) {
 	secret := span("t", "1", base, field("attr.key", store.String("secret")))
 	clean := span("t", "1", base, field("attr.key", store.String("clean")))
 	add(t, db, secret)
-	scope := store.Scope{Kind: store.KindSpan, Time: signal.AllTime()}
-	if n, err := db.Delete(t.Context(), signal.DefaultProject, scope); err != nil || n != 1 {
-		t.Fatalf("deleted %d, %v", n, err)
-	}
-	if _, err := db.Rewrite(t.Context(), signal.DefaultProject, []store.Row{clean}); err != nil {
-		t.Fatal(err)
+	if done, err := db.Replace(t.Context(), signal.DefaultProject, store.KindSpan, []store.Row{clean}); err != nil || done.Rows != 1 {
+		t.Fatalf("replaced %+v, %v", done, err)
 	}
 	second := &counter{}
 	again := unflushed(t, crashed(t, dir), Config{Observer: second})
@@ -309,14 +305,17 @@ func TestObserverIsToldOfDeletions(t *testing.T) {
 	if held := holds(t, dir, "the secret task"); len(held) > 0 {
 		t.Errorf("what was deleted is still in %q", held)
 	}
-	if _, err := db.Rewrite(t.Context(), signal.DefaultProject, []store.Row{start}); err != nil {
+	if _, err := db.Replace(t.Context(), signal.DefaultProject, store.KindSpan, []store.Row{other}); err != nil {
 		t.Fatal(err)
 	}
+	if last := first.deleted[len(first.deleted)-1]; last != "span u4" {
+		t.Errorf("what a row takes the place of is told as %q", last)
+	}
 	add(t, db, gone)
-	if diff := cmp.Diff([]string{"t1"}, first.rewritten); diff != "" {
+	if diff := cmp.Diff([]string{"u4"}, first.rewritten); diff != "" {
 		t.Errorf("rewritten (-want +got):\n%s", diff)
 	}
-	if first.Seen["t1"] != 1 || first.Seen["t2"] != 2 {
+	if first.Seen["u4"] != 1 || first.Seen["t2"] != 2 {
 		t.Errorf("committed %v times", first.Seen)
 	}
 }

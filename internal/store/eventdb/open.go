@@ -156,6 +156,7 @@ type DB struct {
 	oldUntil int64
 
 	deletions *deletions
+	kept      keptRows
 	// unlogged says that a deletion changed what no record tells of: the engine has rows that are perhaps in memory only,
 	// or the Observer's saved state is no longer its state.
 	unlogged atomic.Bool
@@ -233,6 +234,7 @@ func (db *DB) open() error {
 	if db.deletions, err = openDeletions(filepath.Join(db.dir, fileDeletions)); err != nil {
 		return err
 	}
+	db.kept = keptRows{filepath.Join(db.dir, dirReplacing)}
 	if db.common, err = openCommonWords(filepath.Join(db.dir, fileCommon)); err != nil {
 		return err
 	}

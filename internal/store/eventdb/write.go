@@ -49,19 +49,8 @@ type batch struct {
 	began    int32  // seconds since the store was opened
 }
 
-var _ store.Rewriter = (*DB)(nil)
-
 // Write implements store.Writer.
 func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
-	return db.write(ctx, p, rows, recordBatch)
-}
-
-// Rewrite implements store.Rewriter.
-func (db *DB) Rewrite(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
-	return db.write(ctx, p, rows, recordRewrite)
-}
-
-func (db *DB) write(ctx context.Context, p signal.Project, rows []store.Row, typ recordType) (signal.Rejected, error) {
 	var rejected signal.Rejected
 	if err := db.enter(); err != nil {
 		return rejected, err
@@ -75,7 +64,7 @@ func (db *DB) write(ctx context.Context, p signal.Project, rows []store.Row, typ
 	}
 	db.changes.RLock()
 	defer db.changes.RUnlock()
-	b := &batch{typ: typ}
+	b := &batch{typ: recordBatch}
 	db.flight.begin(b)
 	rejected, err := db.prepare(ctx, b, p, rows)
 	if err == nil {
@@ -234,20 +223,12 @@ const maxPiece = 4096
 
 // encode fills the batch's columns and payloads, and the index rows of new traces.
 func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) error {
-	e, ok := db.columns.Get().(*encoder)
-	if !ok {
-		e = &encoder{}
-	}
-	defer func() {
-		clear(e.special[:cap(e.special)]) // it must keep no request alive
-		e.piece, e.pieceLen = nil, 0
-		db.columns.Put(e)
-	}()
+	e := db.encoderOf(p)
+	defer db.putEncoder(e)
 	for i := range b.rows {
 		e.pieceLen += len(b.rows[i].Fields) + moreFields
 	}
 	e.pieceLen = min(e.pieceLen, maxPiece)
-	e.key, e.redact = db.keys.of(p), db.cfg.Redact
 	dropped := map[int]bool{}
 	for i := range b.rows {
 		r := &b.rows[i]
@@ -281,6 +262,22 @@ func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) erro
 	return nil
 }
 
+// encoderOf returns an encoder for rows of a project; putEncoder takes it back.
+func (db *DB) encoderOf(p signal.Project) *encoder {
+	e, ok := db.columns.Get().(*encoder)
+	if !ok {
+		e = &encoder{}
+	}
+	e.key, e.redact = db.keys.of(p), db.cfg.Redact
+	return e
+}
+
+func (db *DB) putEncoder(e *encoder) {
+	clear(e.special[:cap(e.special)]) // it must keep no request alive
+	e.piece, e.pieceLen = nil, 0
+	db.columns.Put(e)
+}
+
 // addBlock puts the index row of a span's trace into the batch when it is not stored yet.
 func (db *DB) addBlock(b *batch, trace string, at int64) {
 	k, block := traceKey{b.tenant, trace}, at-at%traceBlock
@@ -299,13 +296,7 @@ func (db *DB) logBatch(p signal.Project, b *batch) error {
 	if len(b.events)+len(b.payloads) == 0 {
 		return nil
 	}
-	e := db.encoders.Get().(*recordEncoder)
-	record, err := e.encode(&logRecord{typ: b.typ, project: p, tenant: b.tenant, events: b.events, payloads: b.payloads})
-	db.encoders.Put(e)
-	if err != nil {
-		return err
-	}
-	if b.number, err = db.wal.append(record); err != nil {
+	if err := db.appendBatch(p, b); err != nil {
 		return err
 	}
 	for k, blocks := range b.newBlocks {
@@ -314,6 +305,18 @@ func (db *DB) logBatch(p signal.Project, b *batch) error {
 		}
 	}
 	return nil
+}
+
+// appendBatch appends a batch to the log, an empty one as well. Each must be committed.
+func (db *DB) appendBatch(p signal.Project, b *batch) error {
+	e := db.encoders.Get().(*recordEncoder)
+	record, err := e.encode(&logRecord{typ: b.typ, project: p, tenant: b.tenant, events: b.events, payloads: b.payloads})
+	db.encoders.Put(e)
+	if err != nil {
+		return err
+	}
+	b.number, err = db.wal.append(record)
+	return err
 }
 
 // commit gives a logged batch to the engine and then, in the order of the log, to the Observer.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -74,27 +75,8 @@ func New(cfg Config) *DB {
 	return &DB{cfg: cfg.withDefaults(), projects: map[signal.Project]*project{}}
 }
 
-var _ store.Rewriter = (*DB)(nil)
-
 // Write stores copies of rows.
 func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
-	return db.write(ctx, p, rows, func(fresh []store.Row) {
-		if db.cfg.Observer != nil {
-			db.cfg.Observer.Committed(p, fresh)
-		}
-	})
-}
-
-// Rewrite implements store.Rewriter.
-func (db *DB) Rewrite(ctx context.Context, p signal.Project, rows []store.Row) (signal.Rejected, error) {
-	return db.write(ctx, p, rows, func(fresh []store.Row) {
-		if o, ok := db.cfg.Observer.(store.DeletionObserver); ok {
-			o.Rewritten(p, fresh)
-		}
-	})
-}
-
-func (db *DB) write(ctx context.Context, p signal.Project, rows []store.Row, tell func(fresh []store.Row)) (signal.Rejected, error) {
 	var rejected signal.Rejected
 	if err := ctx.Err(); err != nil {
 		return rejected, err
@@ -118,8 +100,8 @@ func (db *DB) write(ctx context.Context, p signal.Project, rows []store.Row, tel
 		}
 	}
 	pr.evict(db.cfg.MaxRows, p)
-	if len(fresh) > 0 {
-		tell(fresh)
+	if db.cfg.Observer != nil && len(fresh) > 0 {
+		db.cfg.Observer.Committed(p, fresh)
 	}
 	return rejected, nil
 }
@@ -146,7 +128,7 @@ func (pr *project) put(r *store.Row, p signal.Project) bool {
 	case !known:
 		pr.byID[key] = len(pr.rows)
 		pr.rows = append(pr.rows, r.Clone())
-	case r.Get(store.FieldRevision).Int() <= pr.rows[i].Get(store.FieldRevision).Int():
+	case revisionOf(r) <= revisionOf(pr.rows[i]):
 		return false
 	default:
 		pr.bytes -= size(pr.rows[i])
@@ -402,6 +384,59 @@ func named(rows []*store.Row) []store.Row {
 	}
 	return out
 }
+
+// Replace implements store.Replacer.
+func (db *DB) Replace(ctx context.Context, p signal.Project, k store.Kind, rows []store.Row) (store.Replaced, error) {
+	var done store.Replaced
+	if err := store.CheckReplace(k, rows); err != nil {
+		return done, signal.Permanent(err)
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err := db.usable(ctx); err != nil {
+		return done, err
+	}
+	pr, ok := db.projects[p]
+	if !ok {
+		return done, nil
+	}
+	accept := db.accept()
+	gone := map[*store.Row]bool{}
+	var fresh []*store.Row
+	for i := range rows {
+		r := &rows[i]
+		at, ok := pr.byID[rowKey{k, r.ID}]
+		switch {
+		case !ok:
+			continue
+		case revisionOf(pr.rows[at]) > revisionOf(r):
+			done.Kept.Add(1, "a newer revision is stored")
+			continue
+		case r.Time < accept.Start:
+			done.Expired++
+		default:
+			done.Rows++
+			fresh = append(fresh, r)
+		}
+		gone[pr.rows[at]] = true
+	}
+	observer, watched := db.cfg.Observer.(store.DeletionObserver)
+	if watched && len(gone) > 0 {
+		observer.Deleted(p, named(slices.Collect(maps.Keys(gone))))
+	}
+	pr.rebuild(slices.DeleteFunc(pr.rows, func(r *store.Row) bool { return gone[r] }), p)
+	written := make([]store.Row, len(fresh))
+	for i, r := range fresh {
+		pr.put(r, p)
+		written[i] = *r
+	}
+	if watched && len(fresh) > 0 {
+		observer.Rewritten(p, written)
+	}
+	return done, nil
+}
+
+func revisionOf(r *store.Row) int64 { return r.Get(store.FieldRevision).Int() }
 
 // Stats returns figures of the store.
 func (db *DB) Stats(ctx context.Context) (store.Stats, error) {

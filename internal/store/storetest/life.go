@@ -208,6 +208,7 @@ func (s *suite) closed(t *testing.T) {
 	_, errs["trace ranges"] = b.db.TraceRanges(ctx, p, []string{"t"})
 	_, errs["payload"] = b.db.Payload(ctx, p, "00")
 	_, errs["delete"] = b.db.Delete(ctx, p, scope)
+	_, errs["replace"] = b.db.Replace(ctx, p, store.KindSpan, []store.Row{row(store.KindSpan, "a", Base())})
 	_, errs["stats"] = b.db.Stats(ctx)
 	for name, err := range errs {
 		wantError(t, name+" of a closed store", err, store.ErrClosed)
