@@ -40,7 +40,7 @@ func (a *App) observeStore(events store.Events) {
 	a.observeLog(events)
 	a.metrics.Store(func() (self.StoreFigures, error) {
 		st, err := events.Stats(context.Background())
-		return self.StoreFigures{Rows: st.Rows, Bytes: st.Bytes, Evicted: st.Evicted, ReadOnly: st.ReadOnly}, err
+		return self.StoreFigures{Rows: st.Rows, Bytes: st.Bytes, Evicted: st.Evicted, Refused: st.Refused, ReadOnly: st.ReadOnly}, err
 	})
 }
 

@@ -39,6 +39,9 @@ func (db *DB) Delete(ctx context.Context, p signal.Project, s store.Scope) (int6
 		return 0, err
 	}
 	defer db.leave()
+	if err := db.room.enough("a removal"); err != nil {
+		return 0, err
+	}
 	db.deletions.running.Lock()
 	defer db.deletions.running.Unlock()
 	db.flush()
@@ -69,6 +72,9 @@ func (db *DB) bury(ctx context.Context, t *tombstone) error {
 	tenant, ok := db.projects.find(t.Project)
 	if !ok {
 		return db.deletions.done(t)
+	}
+	if err := db.room.enough("a removal"); err != nil {
+		return err
 	}
 	db.flush() // after a crash the replay has just added what is to go
 	db.cached.forget()
