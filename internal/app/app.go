@@ -61,7 +61,9 @@ type App struct {
 	receiver *otlp.Receiver
 	tap      *mindbus.Tap // nil without a bus
 	redactor *redact.Redactor
-	reloads  reloads
+	// room tells whether the disk of the data folder may be written to; nil is always.
+	room    func() error
+	reloads reloads
 	// spanMetrics counts committed rows.
 	spanMetrics *spanmetrics.Metrics
 	// live knows what runs now.

@@ -192,6 +192,15 @@ func (db *DB) writable() error {
 	return signal.Retryable(fmt.Errorf("write rows: %w: %s", store.ErrReadOnly, why), 10*time.Second)
 }
 
+// Room returns an error, to be tried again, while nothing may be written to the folder's disk: for those who keep files beside
+// the store's.
+func (db *DB) Room() error {
+	if why := db.room.refusal(); why != "" {
+		return signal.Retryable(fmt.Errorf("%w: %s", store.ErrReadOnly, why), 10*time.Second)
+	}
+	return nil
+}
+
 // refusal returns why nothing may be written now, "" when it may.
 func (db *DB) refusal() string {
 	if len(db.cfg.Nodes) > 0 && (db.events.IsReadOnly() || db.payloads.IsReadOnly()) {
