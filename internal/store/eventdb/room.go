@@ -24,6 +24,12 @@ const (
 	// it writes them. Without such rows lookIdle is enough.
 	lookBusy = 20 * time.Millisecond
 	lookIdle = time.Second
+	// lookShort is how often it is looked at while what is in memory is written on a disk that is short.
+	lookShort = 2 * time.Millisecond
+	// falling is how much less is free at the next look while another program fills the disk quickly, and fallsFor the longest
+	// time to wait for its end: it would take the reserve, too.
+	falling  = 1 << 20
+	fallsFor = time.Second
 	// reserveShare is the part of the floor that the reserve is of: 1/3, and at most reserveMost.
 	reserveShare = 3
 	reserveMost  = 32 << 20
@@ -54,8 +60,8 @@ type room struct {
 	mu   sync.Mutex // of what follows
 	size int64      // of the reserve, 0 where the file system can't keep blocks
 	held int64      // what it takes now
-	// lost is set from when the reserve was given up until it could be taken again: where a quota bounds the folder, this is
-	// the only way to know that there is room.
+	// lost is set from when the reserve was given up, or a write has failed, until it could be taken again: where a quota bounds
+	// the folder, this is the only way to know that there is room.
 	lost bool
 }
 
@@ -137,9 +143,7 @@ func (r *room) failed(err error) {
 		return
 	}
 	r.mu.Lock()
-	if err := r.giveUp(); err != nil {
-		r.log.Warn("the reserve could not be given up", "file", r.reserve, "error", err)
-	}
+	r.lost = r.size > 0
 	r.lookLocked()
 	r.mu.Unlock()
 	r.wake()
@@ -230,7 +234,7 @@ func (r *room) take() {
 	if r.size == 0 || r.held >= r.size || err != nil || free+r.held < r.floor {
 		return
 	}
-	err = allocate(r.reserve, r.size)
+	err = allocate(r.reserve, r.size, r.spare())
 	switch {
 	case err == nil:
 		r.held, r.lost = r.size, false
@@ -247,13 +251,17 @@ func (r *room) take() {
 	r.lookLocked()
 }
 
-// allocate makes a file of real blocks.
-func allocate(path string, size int64) error {
+// allocate makes a file of real blocks, when there is room for more bytes beyond it.
+func allocate(path string, size, more int64) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o640)
 	if err != nil {
 		return err
 	}
-	return errors.Join(keepBlocks(f, size), f.Close())
+	err = keepBlocks(f, size+more)
+	if err == nil {
+		err = f.Truncate(size)
+	}
+	return errors.Join(err, f.Close())
 }
 
 func freeBytes(dir string) (int64, error) {
@@ -296,11 +304,12 @@ func (db *DB) unsettled() bool { return db.wal.stats.size.Load() > 0 || db.unlog
 func (db *DB) relieve(ctx context.Context) error {
 	db.room.look()
 	s := db.room.state.Load()
-	if s != nil && s.space && db.unsettled() {
-		if err := db.room.makeRoom(); err != nil {
-			return err
-		}
-		if err := db.tryCheckpoint(ctx); err != nil {
+	if s != nil && s.space && (db.unsettled() || db.room.fails()) {
+		db.room.waitForFiller(ctx)
+		stop := db.room.keepRoom()
+		err := db.tryCheckpoint(ctx)
+		stop()
+		if err != nil {
 			return err
 		}
 	}
@@ -308,13 +317,59 @@ func (db *DB) relieve(ctx context.Context) error {
 	return nil
 }
 
-// makeRoom gives the reserve up when there is less than its size beside it.
-func (r *room) makeRoom() error {
+// fails tells whether writes have failed though the reserve is there.
+func (r *room) fails() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost && r.held > 0
+}
+
+// waitForFiller waits, not for long, until free space falls no more.
+func (r *room) waitForFiller(ctx context.Context) {
+	before, err := r.free(r.dir)
+	for end := time.Now().Add(fallsFor); err == nil && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lookBusy):
+		}
+		var now int64
+		if now, err = r.free(r.dir); before-now < falling {
+			return
+		}
+		before = now
+	}
+}
+
+// keepRoom makes room, now and until stop is called: the disk may go on filling up meanwhile.
+func (r *room) keepRoom() (stop func()) {
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	r.makeRoom(r.size)
+	running.Go(func() {
+		ticker := time.NewTicker(lookShort)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				r.makeRoom(r.spare())
+			}
+		}
+	})
+	return func() { close(done); running.Wait() }
+}
+
+// makeRoom gives the reserve up when there is less than least beside it, or writes fail all the same.
+func (r *room) makeRoom(least int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	free, err := r.free(r.dir)
-	if err != nil || free >= r.size {
-		return err
+	if err == nil && (free < least || r.lost) {
+		err = r.giveUp()
 	}
-	return r.giveUp()
+	if err != nil {
+		r.log.Warn("the reserve could not be given up", "file", r.reserve, "error", err)
+	}
 }

@@ -42,7 +42,7 @@ func setupEngine(log *slog.Logger) error {
 }
 
 // engineHint is what to do when the engine has ended the process, which it does for damaged files and a disk that fails.
-const engineHint = "start the server again: it compares the files with what was written, names a damaged one and says how to go on without it"
+const engineHint = "when the disk is full or read-only, or this user may not write there, put that right first; then start the server again, nothing acknowledged is lost: it compares the files with what was written, names a damaged one and says how to go on without it"
 
 // engineLog turns the engine's log lines (time, level, place and message between tabs) into records of ours.
 type engineLog struct{ log *slog.Logger }
