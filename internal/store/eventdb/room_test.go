@@ -61,42 +61,43 @@ func TestShortDisk(t *testing.T) {
 	if used, err := folderBytes(db.dir); err != nil || used >= reserveMost {
 		t.Errorf("the reserve counts as used: %d bytes, %v", used, err)
 	}
+	settled := func() bool { return !db.unsettled() && db.inMemory() == 0 && db.room.resting.Load() }
 	rows := []store.Row{span("t", "1", base)}
 	write(t, db, rows[0])
 
 	// The floor, the reserve included, is just kept.
 	disk.bytes.Store(100<<20 - reserveMost)
-	rows = append(rows, span("t", "2", base))
+	rows = append(rows, span("t", "2", base+1))
 	write(t, db, rows[1])
 
 	disk.bytes.Store(100<<20 - reserveMost - 1)
-	soon(t, "nothing to be in memory only", func() bool { return !db.unsettled() && db.inMemory() == 0 })
+	soon(t, "nothing to be in memory only", settled)
 	refused(t, db, "3")
 	if !holdsReserve(db) {
 		t.Error("the reserve was given up though there was room")
 	}
 	disk.bytes.Store(0) // nothing is in memory: the reserve may stay
 	refused(t, db, "3")
-	sameRows(t, selectAll(t, db, store.Select{}), rows)
+	sameRows(t, selectAll(t, db, store.Select{Order: store.OldestFirst}), rows)
 	if _, err := db.Delete(t.Context(), signal.DefaultProject, store.Scope{Kind: store.KindSpan, Time: signal.AllTime()}); !errors.Is(err, store.ErrReadOnly) {
 		t.Errorf("removal without room: %v", err)
 	}
 
 	disk.bytes.Store(1 << 30)
 	soon(t, "writes to be taken", func() bool { return db.room.refusal() == "" })
-	rows = append(rows, span("t", "3", base))
+	rows = append(rows, span("t", "3", base+2))
 	write(t, db, rows[2])
 	disk.bytes.Store(0) // at once
-	soon(t, "nothing to be in memory only", func() bool { return !db.unsettled() && db.inMemory() == 0 })
+	soon(t, "nothing to be in memory only", settled)
 	refused(t, db, "4")
 	if holdsReserve(db) {
 		t.Error("the reserve was not given up")
 	}
 	disk.bytes.Store(1 << 30)
 	soon(t, "the reserve to be taken again", func() bool { return holdsReserve(db) && db.room.refusal() == "" })
-	rows = append(rows, span("t", "4", base))
+	rows = append(rows, span("t", "4", base+3))
 	write(t, db, rows[3])
-	sameRows(t, selectAll(t, db, store.Select{}), rows)
+	sameRows(t, selectAll(t, db, store.Select{Order: store.OldestFirst}), rows)
 }
 
 // TestStartOnAFullDisk: a log that there is no room to replay for ends the start before anything is changed; the reserve is
@@ -105,7 +106,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	var disk fakeDisk
 	disk.bytes.Store(1 << 30)
 	db := unflushed(t, t.TempDir(), disk.config())
-	rows := []store.Row{span("t", "1", base), span("t", "2", base)}
+	rows := []store.Row{span("t", "1", base), span("t", "2", base+1)}
 	add(t, db, rows...)
 	dir := crashed(t, db.dir)
 	if err := os.Remove(filepath.Join(dir, fileReserve)); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -121,7 +122,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	}
 	disk.bytes.Store(0)
 	db = openWith(t, dir, disk.config())
-	sameRows(t, selectAll(t, db, store.Select{}), rows)
+	sameRows(t, selectAll(t, db, store.Select{Order: store.OldestFirst}), rows)
 	refused(t, db, "3")
 	disk.bytes.Store(1 << 30)
 	soon(t, "writes to be taken", func() bool { return db.room.refusal() == "" })
@@ -144,7 +145,7 @@ func TestReadOnlyFolder(t *testing.T) {
 	}
 	soon(t, "the folder to be looked at", func() bool { return db.room.refusal() != "" })
 	refused(t, db, "2")
-	sameRows(t, selectAll(t, db, store.Select{}), []store.Row{span("t", "1", base)})
+	sameRows(t, selectAll(t, db, store.Select{Order: store.OldestFirst}), []store.Row{span("t", "1", base)})
 	if err := os.Chmod(events, 0o750); err != nil {
 		t.Fatal(err)
 	}
