@@ -33,7 +33,10 @@ func smallDisk(t *testing.T, mib int) string {
 	case err != nil:
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	t.Cleanup(func() {
+		for syscall.Unmount(dir, syscall.MNT_DETACH) == nil { // a view over it, too
+		}
+	})
 	return dir
 }
 
