@@ -65,6 +65,8 @@ type App struct {
 	reloads  reloads
 	// content is the content policy; the store's observers are there before it is.
 	content atomic.Pointer[policy.Sink]
+	// room tells whether the disk of the data folder may be written to; nil is always.
+	room func() error
 	// spanMetrics counts committed rows.
 	spanMetrics *spanmetrics.Metrics
 	// live knows what runs now.

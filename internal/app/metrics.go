@@ -224,7 +224,7 @@ func (a *App) openMetrics(m *metricsPart) error {
 	}
 	db, err := metricdb.Open(dir, metricdb.Config{
 		Counted:   a.spanMetrics.CountedSince,
-		Retention: a.cfg.Metrics.Retention, MaxBytes: int64(a.cfg.Metrics.MaxMiB) << 20,
+		Retention: a.cfg.Metrics.Retention, MaxBytes: int64(a.cfg.Metrics.MaxMiB) << 20, Room: a.room,
 		Logger: self.Quieter(a.log.With("component", "metricdb")), Registerer: a.metrics.Registerer(),
 	})
 	if err != nil {

@@ -27,6 +27,7 @@ func (a *App) openStore(observer store.Observer) (store.Events, error) {
 	if err != nil {
 		return nil, err // not db: a nil *DB in an interface is not nil
 	}
+	a.room = db.Room
 	a.metrics.Gauge("mindscope_store_payloads_known", "Payloads that the store remembers to have stored.",
 		func() float64 { return float64(db.PayloadCache().Known) })
 	a.metrics.Counter("mindscope_store_payload_hits_total", "References to payloads that were stored already.",
@@ -40,7 +41,7 @@ func (a *App) observeStore(events store.Events) {
 	a.observeLog(events)
 	a.metrics.Store(func() (self.StoreFigures, error) {
 		st, err := events.Stats(context.Background())
-		return self.StoreFigures{Rows: st.Rows, Bytes: st.Bytes, Evicted: st.Evicted, ReadOnly: st.ReadOnly}, err
+		return self.StoreFigures{Rows: st.Rows, Bytes: st.Bytes, Evicted: st.Evicted, Refused: st.Refused, ReadOnly: st.ReadOnly}, err
 	})
 }
 

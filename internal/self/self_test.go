@@ -36,7 +36,7 @@ func TestMetrics(t *testing.T) {
 	m.Gauge("mindscope_test_gauge", "A gauge.", func() float64 { return 1.5 })
 	m.Counter("mindscope_test_total", "A counter.", func() float64 { return 7 })
 	m.Store(func() (StoreFigures, error) {
-		return StoreFigures{Rows: 10, Bytes: 2000, Evicted: 7, ReadOnly: true}, nil
+		return StoreFigures{Rows: 10, Bytes: 2000, Evicted: 7, Refused: 8, ReadOnly: true}, nil
 	})
 	got := scrape(m)
 	const path = "testdata/metrics.golden"

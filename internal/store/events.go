@@ -229,6 +229,8 @@ type Stats struct {
 	Bytes uint64
 	// Evicted counts rows that went before their time because the store was full.
 	Evicted uint64
+	// Refused counts the writes that were refused because the store is read-only.
+	Refused uint64
 	// ReadOnly says that writes are refused for now.
 	ReadOnly bool
 	// VisibleWithin bounds the time from Write's return until readers see the rows.

@@ -36,6 +36,8 @@ type Server struct {
 type Options struct {
 	// Data is the data folder; a temporary one when empty.
 	Data string
+	// User is the id of the user and group that the server runs as, which takes root; 0 is the test's own.
+	User uint32
 	// Args are further arguments of `mindscope serve`.
 	Args []string
 }
@@ -113,6 +115,9 @@ func Start(t testing.TB, o Options) *Server {
 	}, o.Args...)
 	s.cmd = exec.Command(Binary(t), args...)
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	if o.User != 0 {
+		s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: o.User, Gid: o.User}}
+	}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("start server: %v", err)
 	}

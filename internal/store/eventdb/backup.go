@@ -41,6 +41,9 @@ func (db *DB) Backup(ctx context.Context, w io.Writer) error {
 	if !ok || !ok2 {
 		return signal.Permanent(errors.New("the rows are on storage nodes: back up the nodes (docs/storage-nodes.md)"))
 	}
+	if err := db.room.enough("a backup"); err != nil {
+		return err
+	}
 	b := &backup{tar: tar.NewWriter(w), ctx: ctx}
 	defer b.close()
 	if err := db.freeze(b, events, payloads); err != nil {

@@ -184,29 +184,45 @@ func countRows(ctx context.Context, e engine, t logstorage.TenantID, at signal.T
 
 // writable returns an error that says when to try again, when nothing may be written for now.
 func (db *DB) writable() error {
-	var why string
-	switch {
-	case len(db.cfg.Nodes) > 0 && (db.events.IsReadOnly() || db.payloads.IsReadOnly()):
-		why = "too many rows wait for storage nodes that do not answer"
-	case len(db.cfg.Nodes) == 0 && db.events.IsReadOnly():
-		why = fmt.Sprintf("less than %d MiB are free", db.cfg.MinFreeBytes>>20)
-	case db.keeper.full.Load():
-		why = fmt.Sprintf("the disk budget of %d MiB is used up by the present day", db.cfg.MaxDiskBytes>>20)
-	default:
+	why := db.refusal()
+	if why == "" {
 		return nil
 	}
 	db.keeper.refused.Add(1)
 	return signal.Retryable(fmt.Errorf("write rows: %w: %s", store.ErrReadOnly, why), 10*time.Second)
 }
 
-// folderBytes returns what the files below a folder take. Snapshots are links to files that are counted already.
+// Room returns an error, to be tried again, while nothing may be written to the folder's disk: for those who keep files beside
+// the store's.
+func (db *DB) Room() error {
+	if why := db.room.refusal(); why != "" {
+		return signal.Retryable(fmt.Errorf("%w: %s", store.ErrReadOnly, why), 10*time.Second)
+	}
+	return nil
+}
+
+// refusal returns why nothing may be written now, "" when it may.
+func (db *DB) refusal() string {
+	if len(db.cfg.Nodes) > 0 && (db.events.IsReadOnly() || db.payloads.IsReadOnly()) {
+		return "too many rows wait for storage nodes that do not answer"
+	}
+	if why := db.room.refusal(); why != "" {
+		return why
+	}
+	if db.keeper.full.Load() {
+		return fmt.Sprintf("the disk budget of %d MiB is used up by the present day", db.cfg.MaxDiskBytes>>20)
+	}
+	return ""
+}
+
+// folderBytes returns what the files below a folder take, the reserve excepted, which is of the free space. Snapshots are links to files that are counted already.
 func folderBytes(dir string) (int64, error) {
 	var sum int64
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && d.Name() == "snapshots" {
 			return fs.SkipDir
 		}
-		if err == nil && d.Type().IsRegular() {
+		if err == nil && d.Type().IsRegular() && path != filepath.Join(dir, fileReserve) {
 			var info fs.FileInfo
 			if info, err = d.Info(); err == nil {
 				sum += info.Size()

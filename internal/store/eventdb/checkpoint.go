@@ -218,7 +218,10 @@ func (db *DB) tryCheckpoint(ctx context.Context) error {
 	if !unlogged && min(db.done.engine, db.done.observed) == db.wal.last() && db.wal.stats.size.Load() == 0 {
 		return nil
 	}
-	err := db.makeCheckpoint(ctx)
+	err := db.room.enough("a checkpoint")
+	if err == nil {
+		err = db.makeCheckpoint(ctx)
+	}
 	if err != nil && unlogged {
 		db.unlogged.Store(true)
 	}

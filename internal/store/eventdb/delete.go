@@ -40,6 +40,9 @@ func (db *DB) Delete(ctx context.Context, p signal.Project, s store.Scope) (int6
 		return 0, err
 	}
 	defer db.leave()
+	if err := db.room.enough("a removal"); err != nil {
+		return 0, err
+	}
 	db.deletions.running.Lock()
 	defer db.deletions.running.Unlock()
 	db.flush()
@@ -114,6 +117,9 @@ func (db *DB) buryReplaced(ctx context.Context, t *tombstone) error {
 
 // purge removes what a tombstone names from the engine and then from the log.
 func (db *DB) purge(ctx context.Context, tenant logstorage.TenantID, t *tombstone) error {
+	if err := db.room.enough("a removal"); err != nil {
+		return err
+	}
 	db.flush() // after a crash the replay has just added what is to go
 	db.cached.forget()
 	defer db.cached.forget()

@@ -31,6 +31,7 @@ const (
 	fileSums      = "sums.json"
 	fileOldUntil  = "format1-until"
 	fileWarming   = "warming"
+	fileReserve   = "reserve"
 	dirEvents     = "events"
 	dirPayloads   = "payloads"
 	dirWAL        = "wal"
@@ -56,7 +57,8 @@ type Config struct {
 	PayloadRetention time.Duration
 	// FutureRetention is how far ahead of the clock a row's time may be: 2 days.
 	FutureRetention time.Duration
-	// MinFreeBytes is the free space of the disk below which Write refuses: 100 MiB.
+	// MinFreeBytes is the free space of the disk below which Write refuses: 100 MiB. A third of it, 32 MiB at most, is held
+	// in a file, the reserve, which is for writing what is in memory when the disk is full.
 	MinFreeBytes int64
 	// MaxDiskBytes is the disk budget of the whole folder: none. See keeper for what goes first.
 	MaxDiskBytes int64
@@ -87,6 +89,9 @@ type Config struct {
 	Observer store.Observer
 	// Logger: slog.DiscardHandler.
 	Logger *slog.Logger
+
+	// free returns the free bytes of a folder's disk: freeBytes.
+	free func(dir string) (int64, error)
 }
 
 func (c *Config) setDefaults() error {
@@ -98,6 +103,9 @@ func (c *Config) setDefaults() error {
 	setDefault(&c.Sync, SyncAlways)
 	setDefault(&c.CheckpointEvery, 15*time.Second)
 	setDefault(&c.RecentWindow, 30*time.Minute)
+	if c.free == nil {
+		c.free = freeBytes
+	}
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
@@ -162,6 +170,7 @@ type DB struct {
 	unlogged atomic.Bool
 	doomed   *doomedPayloads
 	keeper   keeper
+	room     *room // nil with nodes
 
 	// life counts the running calls, so that Close can wait for them.
 	life struct {
@@ -247,6 +256,9 @@ func (db *DB) open() error {
 	}
 	var unverified []string
 	if len(db.cfg.Nodes) == 0 {
+		if err := db.enterRoom(); err != nil {
+			return err
+		}
 		db.sums = openSums(db.dir, db.cfg.Logger)
 		db.sums.asked = db.asked
 		if unverified, err = db.sums.verify(context.Background()); err != nil {
@@ -289,6 +301,20 @@ func (db *DB) open() error {
 	}
 	db.startLoop(unverified)
 	return nil
+}
+
+// enterRoom looks whether there is room for what a start writes.
+func (db *DB) enterRoom() error {
+	segments, err := listSegments(filepath.Join(db.dir, dirWAL))
+	if err != nil {
+		return fmt.Errorf("read log: %w", err)
+	}
+	var toReplay int64
+	for _, s := range segments {
+		toReplay += s.size
+	}
+	db.room, err = openRoom(db.dir, &db.cfg, toReplay)
+	return err
 }
 
 // openEngines opens the engine's instances, or the way to the nodes.
@@ -338,6 +364,7 @@ func (db *DB) startLoop(unverified []string) {
 			db.endWarm()
 		})
 		running.Go(func() { db.sums.loop(ctx) })
+		running.Go(func() { db.watchRoom(ctx) })
 		select {
 		case <-warm:
 		case <-time.After(warmFirst): // the rest comes beside everything else

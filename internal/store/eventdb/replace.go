@@ -254,6 +254,7 @@ func (db *DB) writeAgain(p signal.Project, rows []store.Row) error {
 	if err != nil {
 		return err
 	}
+	db.room.filling()
 	refused, err := db.commit(p, b)
 	if err == nil && refused > 0 {
 		err = fmt.Errorf("BUG: the engine refused %d rows", refused)

@@ -44,8 +44,8 @@ func setupEngine(log *slog.Logger) error {
 }
 
 // engineHint is what to do when the engine has ended the process, which it does for damaged files and a disk that fails.
-const engineHint = "see to it that the disk has room and works, and start the server again: it compares the files with what was written, " +
-	"names a damaged one and says how to go on without it"
+const engineHint = "when the disk is full or read-only, or this user may not write there, put that right first; then start the server again, " +
+	"nothing acknowledged is lost: it compares the files with what was written, names a damaged one and says how to go on without it"
 
 // engineLog turns the engine's log lines, of JSON, into records of ours. In this format the engine ends the process without a
 // trace of its stack, which would repeat the content of a damaged block.

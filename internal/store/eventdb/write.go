@@ -74,8 +74,14 @@ func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (si
 		db.release(b)
 		db.flight.end(b, true)
 		db.counts.failed.Add(uint64(len(rows)))
-		return rejected, passing(fmt.Errorf("write rows: %w", err))
+		db.room.failed(err)
+		err = passing(fmt.Errorf("write rows: %w", err))
+		if errors.Is(err, store.ErrReadOnly) {
+			db.keeper.refused.Add(1)
+		}
+		return rejected, err
 	}
+	db.room.filling()
 	db.flight.end(b, false)
 	refused, err := db.commit(p, b)
 	if err != nil {

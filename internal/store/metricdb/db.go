@@ -36,6 +36,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Registerer takes the database's own metrics; nil keeps them nowhere.
 	Registerer prometheus.Registerer
+	// Room returns an error while nothing may be written for want of disk; nil is room always. The database would end the process
+	// when it can't write a chunk.
+	Room func() error
 	// Clock is the time now; nil is time.Now.
 	Clock func() time.Time
 }
@@ -68,6 +71,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
+	}
+	if c.Room == nil {
+		c.Room = func() error { return nil }
 	}
 	c.Limits = c.Limits.withDefaults()
 	return c

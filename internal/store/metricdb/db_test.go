@@ -16,6 +16,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.uber.org/goleak"
+
+	"github.com/mindscope/mindscope/internal/signal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -140,6 +142,46 @@ func TestDeltasAreSummedUp(t *testing.T) {
 	}))
 	if err != nil || rejected.Items != 1 {
 		t.Errorf("a delta before the sum: %+v, %v", rejected, err)
+	}
+}
+
+// TestNoRoom: without room nothing is written and the sender is told to send again, which counts deltas once.
+func TestNoRoom(t *testing.T) {
+	full := signal.Retryable(errors.New("the disk is full"), time.Second)
+	var why error
+	db, err := Open(t.TempDir(), Config{Clock: func() time.Time { return now }, Room: func() error { return why }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	send := func() error {
+		_, err := db.Points(t.Context(), "default", metrics(func(ms pmetric.MetricSlice) {
+			sum(ms, "tokens", pmetric.AggregationTemporalityDelta, now, 3)
+		}))
+		return err
+	}
+	scrape := func() error {
+		app := db.FromItself().AppenderV2(t.Context())
+		_, err := app.Append(0, labels.FromStrings(model.MetricNameLabel, "up"), 0, now.UnixMilli(), 1, nil, nil, storage.AOptions{})
+		return errors.Join(err, app.Commit())
+	}
+	why = full
+	if err := send(); !errors.Is(err, full) {
+		t.Errorf("points without room: %v", err)
+	}
+	if _, again := signal.RetryAfter(send()); !again {
+		t.Error("the sender of points is not told to send again")
+	}
+	if err := scrape(); !errors.Is(err, full) {
+		t.Errorf("a sample without room: %v", err)
+	}
+	why = nil
+	if err := errors.Join(send(), scrape()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]float64{`{__name__="tokens_total", project="default", team="press"}`: 3, `{__name__="up"}`: 1}
+	if d := cmp.Diff(want, values(t, db)); d != "" {
+		t.Error(d)
 	}
 }
 

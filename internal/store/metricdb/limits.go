@@ -172,10 +172,24 @@ type guardedAppender struct {
 	// zero is set when a start time becomes a sample of zero. Stock Prometheus has that off, and so have we for what
 	// comes from outside: equal samples give equal results.
 	zero bool
+	// looked is set when noRoom is known: why nothing may be written.
+	looked bool
+	noRoom error
+}
+
+// room returns why nothing may be written; it looks once, before the first sample makes anything.
+func (a *guardedAppender) room() error {
+	if !a.looked {
+		a.looked, a.noRoom = true, a.d.cfg.Room()
+	}
+	return a.noRoom
 }
 
 // Append implements storage.AppenderV2.
 func (a *guardedAppender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, opts storage.AOptions) (storage.SeriesRef, error) {
+	if err := a.room(); err != nil {
+		return 0, err
+	}
 	if a.foreign {
 		if refused, took := a.d.refuse(ls, a.marked); refused {
 			return 0, a.drop(ls, t, took)

@@ -38,6 +38,9 @@ const (
 //
 // md is changed: the target labels are added to its resources.
 func (d *DB) Points(ctx context.Context, p signal.Project, md pmetric.Metrics) (signal.Rejected, error) {
+	if err := d.cfg.Room(); err != nil { // before deltas are summed up: the sender sends them again
+		return signal.Rejected{}, fmt.Errorf("append metrics: %w", err)
+	}
 	for _, rm := range md.ResourceMetrics().All() {
 		setTarget(rm.Resource().Attributes(), p)
 	}

@@ -157,11 +157,11 @@ func used() (usage, error) {
 	return usage{CPU: cpu.Seconds(), PeakMB: float64(r.Maxrss) / 1024}, nil
 }
 
-// diskOf returns the space that files take, blocks as the file system counts them.
+// diskOf returns the bytes of the files. The store's reserve is no data: it is part of the space that must stay free.
 func diskOf(dir string) (int64, error) {
 	var sum int64
 	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || d.Name() == "reserve" {
 			return err
 		}
 		info, err := d.Info()
