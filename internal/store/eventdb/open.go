@@ -68,6 +68,8 @@ type Config struct {
 	Sync Sync
 	// CheckpointEvery is how often the log is cut to what the engine's files lack: 15 seconds.
 	CheckpointEvery time.Duration
+	// SegmentBytes is the size at which a file of the log is closed and the next one begun: 32 MiB.
+	SegmentBytes int64
 	// Nodes are storage nodes, host:port each or https://host:port for TLS, that hold the rows in place of the folder: none. PayloadNodes hold the
 	// payloads: the same. Both need the settings that docs/storage-nodes.md names.
 	Nodes, PayloadNodes []string
@@ -97,6 +99,7 @@ func (c *Config) setDefaults() error {
 	setDefault(&c.RecentIDs, 1<<20)
 	setDefault(&c.Sync, SyncAlways)
 	setDefault(&c.CheckpointEvery, 15*time.Second)
+	setDefault(&c.SegmentBytes, segmentLen)
 	setDefault(&c.RecentWindow, 30*time.Minute)
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -113,8 +116,8 @@ func (c *Config) setDefaults() error {
 	if c.Sync != SyncAlways && c.Sync != SyncInterval {
 		errs = append(errs, fmt.Errorf("sync %q: %s or %s are allowed", c.Sync, SyncAlways, SyncInterval))
 	}
-	if c.CheckpointEvery < 0 {
-		errs = append(errs, errors.New("checkpoints can't come at negative intervals"))
+	if c.CheckpointEvery < 0 || c.SegmentBytes < 0 {
+		errs = append(errs, errors.New("checkpoints can't come at negative intervals, and files of the log can't be of negative size"))
 	}
 	if c.FutureRetention < 0 || c.FutureRetention > engineFuture/2 || c.RecentIDs < 0 || c.RecentWindow < 0 {
 		errs = append(errs, errors.New("future retention, recent ids and recent window must not be negative or huge"))

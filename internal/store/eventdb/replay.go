@@ -62,7 +62,7 @@ func (db *DB) openLog() error {
 	}
 	db.done = checkpoint{engine: c.engine, observed: c.observed}
 	db.turn.next = r.last + 1
-	db.wal = openWAL(dir, db.cfg.Sync, segments, r.last, db.cfg.Logger)
+	db.wal = openWAL(dir, db.cfg.Sync, db.cfg.SegmentBytes, segments, r.last, db.cfg.Logger)
 	return nil
 }
 
