@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
@@ -184,19 +185,44 @@ func countRows(ctx context.Context, e engine, t logstorage.TenantID, at signal.T
 
 // writable returns an error that says when to try again, when nothing may be written for now.
 func (db *DB) writable() error {
-	var why string
-	switch {
-	case len(db.cfg.Nodes) > 0 && (db.events.IsReadOnly() || db.payloads.IsReadOnly()):
-		why = "too many rows wait for storage nodes that do not answer"
-	case len(db.cfg.Nodes) == 0 && db.events.IsReadOnly():
-		why = fmt.Sprintf("less than %d MiB are free", db.cfg.MinFreeBytes>>20)
-	case db.keeper.full.Load():
-		why = fmt.Sprintf("the disk budget of %d MiB is used up by the present day", db.cfg.MaxDiskBytes>>20)
-	default:
+	why := db.readOnly()
+	if why == "" {
 		return nil
 	}
 	db.keeper.refused.Add(1)
 	return signal.Retryable(fmt.Errorf("write rows: %w: %s", store.ErrReadOnly, why), 10*time.Second)
+}
+
+// readOnly returns why nothing may be written for now, "" when it may.
+func (db *DB) readOnly() string {
+	switch {
+	case len(db.cfg.Nodes) > 0 && (db.events.IsReadOnly() || db.payloads.IsReadOnly()):
+		return "too many rows wait for storage nodes that do not answer"
+	case db.lowDisk():
+		return fmt.Sprintf("less than %d MiB are free", db.cfg.MinFreeBytes>>20)
+	case db.keeper.full.Load():
+		return fmt.Sprintf("the disk budget of %d MiB is used up by the present day", db.cfg.MaxDiskBytes>>20)
+	}
+	return ""
+}
+
+// lowDisk tells whether the disk has less space than is to stay free: the engine's disk, or with storage nodes the log's,
+// which grows for as long as one of them is away.
+func (db *DB) lowDisk() bool {
+	if len(db.cfg.Nodes) == 0 {
+		return db.events.IsReadOnly()
+	}
+	free, err := freeBytes(filepath.Join(db.dir, dirWAL))
+	return err == nil && free < db.cfg.MinFreeBytes // what is wrong with the folder, a write to it finds out
+}
+
+// freeBytes returns how much this user may write to the disk that a folder is on.
+func freeBytes(dir string) (int64, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, fmt.Errorf("ask for the free space of %s: %w", dir, err)
+	}
+	return int64(s.Bavail) * int64(s.Bsize), nil
 }
 
 // folderBytes returns what the files below a folder take. Snapshots are links to files that are counted already.

@@ -56,9 +56,9 @@ type Config struct {
 	PayloadRetention time.Duration
 	// FutureRetention is how far ahead of the clock a row's time may be: 2 days.
 	FutureRetention time.Duration
-	// MinFreeBytes is the free space of the disk below which Write refuses: 100 MiB.
+	// MinFreeBytes is the free space of the disk below which Write refuses: 100 MiB. With Nodes it is the log's disk.
 	MinFreeBytes int64
-	// MaxDiskBytes is the disk budget of the whole folder: none. See keeper for what goes first.
+	// MaxDiskBytes is the disk budget of the whole folder: none. See keeper for what goes first. Nodes know of none.
 	MaxDiskBytes int64
 	// RecentIDs bounds how many row ids are held in memory to recognise repeats: 1 048 576, about 60 bytes each.
 	RecentIDs int
@@ -184,6 +184,7 @@ type DB struct {
 	// checkpointing makes checkpoints one at a time; done is the newest one, without its state.
 	checkpointing sync.Mutex
 	done          checkpoint
+	doneUntil     atomic.Uint64 // done.engine, for who must not wait for a checkpoint: with nodes one takes seconds, or a minute
 	stopLoop      func()
 	replayed      replayCounters
 	checkpoints   struct{ made, pauseNanos atomic.Uint64 }

@@ -17,7 +17,7 @@ func (db *DB) Stats(ctx context.Context) (store.Stats, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Stats{}, err
 	}
-	out := store.Stats{VisibleWithin: visibleWithin, Accept: db.accept(), Evicted: db.keeper.evicted.Load(), ReadOnly: db.events.IsReadOnly() || db.keeper.full.Load()}
+	out := store.Stats{VisibleWithin: visibleWithin, Accept: db.accept(), Evicted: db.keeper.evicted.Load(), ReadOnly: db.readOnly() != ""}
 	var events, payloads logstorage.StorageStats
 	db.events.UpdateStats(&events)
 	db.payloads.UpdateStats(&payloads)
