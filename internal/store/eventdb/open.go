@@ -306,6 +306,9 @@ func (db *DB) openEngines() error {
 	if len(db.cfg.PayloadNodes) > 0 {
 		cfg.addrs = db.cfg.PayloadNodes
 	}
+	if cfg.account == embeddedAccount && apart(db.cfg.Nodes, db.cfg.PayloadNodes) {
+		cfg.moved = []uint32{embeddedAccount}
+	}
 	cfg.account++
 	cfg.needs.retention = db.cfg.PayloadRetention + day
 	payloads, err := openNodes(cfg)
