@@ -60,7 +60,9 @@ func TestLogDiskWhileANodeIsAway(t *testing.T) {
 		t.Errorf("stats %+v, %v", st, err)
 	}
 	nodes[1].start()
-	harness.Eventually(t, time.Minute, "rows to be taken again", put)
+	for range 10 {
+		harness.Eventually(t, time.Minute, "rows to be taken again", put)
+	}
 	harness.Eventually(t, 20*time.Second, "all rows", func() error {
 		if err := db.Flush(); err != nil {
 			return err
