@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -121,7 +122,12 @@ type accumulator struct {
 func AggregateRows(ctx context.Context, q Aggregate, rows iter.Seq2[*Row, error]) ([]Group, error) {
 	limit := cmp.Or(q.Limit, maxGroups)
 	groups := map[string]*accumulator{}
+	var partial error
 	for r, err := range rows {
+		if errors.Is(err, ErrPartial) {
+			partial = err
+			break
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -144,7 +150,7 @@ func AggregateRows(ctx context.Context, q Aggregate, rows iter.Seq2[*Row, error]
 		out = append(out, acc.result(q))
 	}
 	SortGroups(out)
-	return out, nil
+	return out, partial
 }
 
 // SortGroups orders groups by time, then key.

@@ -100,7 +100,8 @@ type Reader interface {
 	Select(ctx context.Context, p signal.Project, q Select) iter.Seq2[*Row, error]
 
 	// Aggregate groups rows and computes functions over each group. Groups come in order of time, then of their keys. No
-	// row means no group. More groups than q.Limit are ErrTooMany.
+	// row means no group. More groups than q.Limit are ErrTooMany. When a part of the store does not answer, it returns
+	// ErrPartial with the groups of the rest, whose values are too small: they tell what there is, not how much.
 	Aggregate(ctx context.Context, p signal.Project, q Aggregate) ([]Group, error)
 
 	// FieldNames returns the names of the fields of the selected rows with the number of rows that have a text other

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -60,13 +61,42 @@ func figures(t *testing.T, add map[string]float64) {
 	}
 }
 
-// request is one OTLP request: its spans' ids are made of its number, so that it can be sent again.
+// request is one OTLP request: all of it is made of these few, so that it can be sent again, and compared with what is stored.
 type request struct {
 	number uint64
 	spans  int
-	prompt string
-	at     time.Time
+	// system and prompt are texts that all spans share; other requests may have the same system.
+	system, prompt string
+	// own is the length of a text that each span has for itself.
+	own int
+	at  time.Time
 }
+
+// input is the field that the spans share, "" without a prompt.
+func (r request) input() string {
+	if r.prompt == "" {
+		return ""
+	}
+	user := fmt.Sprintf(`{"role":"user","content":"%d %s"}`, r.number, r.prompt)
+	if r.system == "" {
+		return "[" + user + "]"
+	}
+	return `[{"role":"system","content":"` + r.system + `"},` + user + "]"
+}
+
+// output is the field that is the span's own.
+func (r request) output(i int) string {
+	if r.own == 0 {
+		return ""
+	}
+	words := fmt.Sprintf("answer %d of request %d ", i, r.number)
+	return `[{"role":"assistant","content":"` + strings.Repeat(words, r.own/len(words)+1) + `"}]`
+}
+
+const (
+	attrInput  = "gen_ai.input.messages"
+	attrOutput = "gen_ai.output.messages"
+)
 
 func traceID(number uint64) pcommon.TraceID {
 	var id pcommon.TraceID
@@ -81,6 +111,7 @@ func (r request) body(t testing.TB) []byte {
 	rs := td.ResourceSpans().AppendEmpty()
 	rs.Resource().Attributes().PutStr("service.name", "faulty")
 	spans := rs.ScopeSpans().AppendEmpty().Spans()
+	input := r.input()
 	for i := range r.spans {
 		s := spans.AppendEmpty()
 		s.SetTraceID(traceID(r.number))
@@ -90,7 +121,10 @@ func (r request) body(t testing.TB) []byte {
 		s.SetName("chat gpt-4o")
 		s.Attributes().PutInt("n", int64(i))
 		if r.prompt != "" {
-			s.Attributes().PutStr("gen_ai.input.messages", fmt.Sprintf(`[{"role":"user","content":"%d %s"}]`, r.number, r.prompt))
+			s.Attributes().PutStr(attrInput, input)
+		}
+		if r.own > 0 {
+			s.Attributes().PutStr(attrOutput, r.output(i))
 		}
 		s.SetStartTimestamp(pcommon.NewTimestampFromTime(r.at.Add(time.Duration(i))))
 		s.SetEndTimestamp(pcommon.NewTimestampFromTime(r.at.Add(time.Second)))
@@ -148,25 +182,60 @@ func open(t *testing.T, dir string) *eventdb.DB {
 	return db
 }
 
-// stored counts the stored spans by trace and span.
-func stored(t *testing.T, db store.Events) map[string]map[string]int {
+// difference is how what is stored differs from what was acknowledged, in spans.
+type difference struct{ missing, doubled, changed int }
+
+// compare reads every stored span with its texts.
+func compare(t *testing.T, db store.Events, acked []request) difference {
 	t.Helper()
-	out := map[string]map[string]int{}
+	sent := map[string]request{}
+	for _, r := range acked {
+		sent[traceID(r.number).String()] = r
+	}
+	const input, output = "attr." + attrInput, "attr." + attrOutput
 	q := store.Select{
 		Scope:  store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.Eq(store.FieldService, "faulty")},
-		Fields: []string{store.FieldTraceID, store.FieldSpanID},
+		Fields: []string{store.FieldTraceID, store.FieldSpanID, input, output},
 	}
-	for r, err := range db.Select(t.Context(), signal.DefaultProject, q) {
+	var d difference
+	have := map[string]map[int]int{}
+	for row, err := range db.Select(t.Context(), signal.DefaultProject, q) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		trace := strings.Clone(r.Text(store.FieldTraceID))
-		if out[trace] == nil {
-			out[trace] = map[string]int{}
+		trace, i := strings.Clone(row.Text(store.FieldTraceID)), spanNumber(t, row.Text(store.FieldSpanID))
+		if have[trace] == nil {
+			have[trace] = map[int]int{}
 		}
-		out[trace][strings.Clone(r.Text(store.FieldSpanID))]++
+		if have[trace][i]++; have[trace][i] > 1 {
+			d.doubled++
+		}
+		r, ok := sent[trace]
+		if ok && (row.Text(input) != r.input() || row.Text(output) != r.output(i)) {
+			if d.changed++; d.changed == 1 {
+				t.Logf("span %d of request %d came back with the texts %.200q and %.200q, without %q",
+					i, r.number, row.Text(input), row.Text(output), row.Text(store.FieldPayloadsExpired))
+			}
+		}
 	}
-	return out
+	for trace, r := range sent {
+		for i := range r.spans {
+			if have[trace][i] == 0 {
+				d.missing++
+			}
+		}
+	}
+	return d
+}
+
+// spanNumber tells which span of its request one is.
+func spanNumber(t *testing.T, id string) int {
+	t.Helper()
+	n, err := strconv.ParseUint(id, 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(n) - 1
 }
 
 // spansOf asks the API for the number of spans of a trace.
@@ -177,19 +246,6 @@ func spansOf(s *harness.Server, number uint64) (int, error) {
 	}
 	err := s.Get("/api/mindscope/v1/traces/"+id.String()+"?limit=1000", &got)
 	return len(got.Spans), err
-}
-
-// missingAndDoubled compares what was acknowledged with what is stored.
-func missingAndDoubled(acked []request, have map[string]map[string]int) (missing, doubled int) {
-	for _, r := range acked {
-		missing += r.spans - len(have[traceID(r.number).String()])
-	}
-	for _, spans := range have {
-		for _, n := range spans {
-			doubled += n - 1
-		}
-	}
-	return missing, doubled
 }
 
 func eventually(t *testing.T, what string, f func() error) {

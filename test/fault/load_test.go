@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -49,19 +50,8 @@ func TestOldFutureAndHugeSpans(t *testing.T) {
 	again := harness.Start(t, harness.Options{Data: data, Args: []string{"--no-metrics.enabled"}})
 	again.Stop(t)
 	db := open(t, data)
-	if missing, doubled := missingAndDoubled([]request{tomorrow, huge}, stored(t, db)); missing != 0 || doubled != 0 {
-		t.Errorf("%d spans are missing, %d doubled", missing, doubled)
-	}
-	q := store.Select{Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.Eq(store.FieldTraceID, traceID(5).String())}}
-	found := false
-	for r, err := range db.Select(t.Context(), signal.DefaultProject, q) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		found = r.Text("attr.gen_ai.input.messages") == fmt.Sprintf(`[{"role":"user","content":"5 %s"}]`, prompt)
-	}
-	if !found {
-		t.Error("the prompt of 5 MB did not come back byte for byte")
+	if d := compare(t, db, []request{tomorrow, huge}); d != (difference{}) { // the prompt of 5 MB byte for byte
+		t.Errorf("spans are not as they were sent: %+v", d)
 	}
 }
 
@@ -123,8 +113,8 @@ func TestReadersUnderWriteLoad(t *testing.T) {
 	})
 }
 
-// TestHugeTrace sends one trace of a million spans (a tenth without `make fault`'s time): memory is bounded, and they
-// are all there.
+// TestHugeTrace sends one trace of a million spans (a twentieth without `make fault`'s time) and reads it through the API: they are
+// all there, once, and memory is bounded for the writer, the replay and the readers.
 func TestHugeTrace(t *testing.T) {
 	const each = 5000
 	total := 50_000
@@ -148,6 +138,8 @@ func TestHugeTrace(t *testing.T) {
 	again := harness.Start(t, harness.Options{Data: data, Args: []string{"--no-metrics.enabled"}})
 	replay := time.Since(replayStart)
 	replayPeak := peakMiB(t, again.PID())
+	first, all := readHuge(t, again, total)
+	readPeak := peakMiB(t, again.PID())
 	again.Stop(t)
 	db := open(t, data)
 	scope := store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.Eq(store.FieldTraceID, traceID(7).String())}
@@ -155,13 +147,53 @@ func TestHugeTrace(t *testing.T) {
 	if err != nil || len(groups) != 1 || groups[0].Values[0] != float64(total) {
 		t.Errorf("the trace has %+v spans, %v; want %d", groups, err, total)
 	}
-	if peak > 1024 || replayPeak > 1024 {
-		t.Errorf("the server took %g MiB, after the kill %g MiB", peak, replayPeak)
+	if peak > 1024 || replayPeak > 1024 || readPeak > 1024 {
+		t.Errorf("the server took %g MiB, after the kill %g MiB, with a reader %g MiB", peak, replayPeak, readPeak)
 	}
 	figures(t, map[string]float64{
 		"huge_trace_spans": float64(total), "huge_trace_spans_per_second": float64(total) / took.Seconds(), "huge_trace_peak_mib": peak,
 		"huge_trace_restart_seconds": replay.Seconds(), "huge_trace_restart_peak_mib": replayPeak,
+		"huge_trace_read_peak_mib": readPeak, "huge_trace_first_page_ms": first.Seconds() * 1000, "huge_trace_all_pages_seconds": all.Seconds(),
 	})
+}
+
+// readHuge reads the huge trace page by page and returns how long the first page and all of them took.
+func readHuge(t *testing.T, s *harness.Server, total int) (first, all time.Duration) {
+	t.Helper()
+	seen := make([]bool, total)
+	n, pages := 0, 0
+	start := time.Now()
+	for page := ""; ; pages++ {
+		var got struct {
+			Spans []struct {
+				SpanID string `json:"span_id"`
+			} `json:"spans"`
+			Next    string `json:"next"`
+			Partial bool   `json:"partial"`
+		}
+		path := "/api/mindscope/v1/traces/" + traceID(7).String() + "?limit=1000&page=" + url.QueryEscape(page)
+		if err := s.Get(path, &got); err != nil || got.Partial {
+			t.Fatalf("page %d: %v, partial: %t", pages, err, got.Partial)
+		}
+		if pages == 0 {
+			first = time.Since(start)
+		}
+		for _, span := range got.Spans {
+			i := spanNumber(t, span.SpanID)
+			if i < 0 || i >= total || seen[i] {
+				t.Fatalf("page %d has span %d, which is there already or was never sent", pages, i)
+			}
+			seen[i] = true
+			n++
+		}
+		if page = got.Next; page == "" {
+			break
+		}
+	}
+	if n != total {
+		t.Errorf("%d pages have %d spans, want %d", pages+1, n, total)
+	}
+	return first, time.Since(start)
 }
 
 // peakMiB returns the most memory that a process had.

@@ -18,10 +18,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
 	"github.com/mindscope/mindscope/internal/store/eventdb"
 	"github.com/mindscope/mindscope/internal/store/storetest"
+	"github.com/mindscope/mindscope/test/harness"
 )
 
 // settle fits nodes that flush once a second: a row is on disk within 1 s of buffer, 1 s of age and 5 s of looking.
@@ -239,64 +242,103 @@ func TestKilledWhileWriting(t *testing.T) {
 	}
 }
 
-// TestKilledWhileReading: with a node away the answer holds what the others have and says that it is partial.
+// TestKilledWhileReading: a node dies under a reader that has its first row and wants many more. The reader gets what the others
+// have, and is told that it is partial; so is everybody who asks while the node is away.
 func TestKilledWhileReading(t *testing.T) {
+	f := func(name string, order store.Order, length int, step time.Duration) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killedWhileReading(t, order, length, step)
+		})
+	}
+	// The rows of 20 hours are three questions to the nodes or more.
+	f("windows", store.Unordered, 900, 2*time.Minute)
+	f("newest first", store.NewestFirst, 900, 2*time.Minute)
+	// The rows are one question, their payloads three.
+	f("payloads", store.Unordered, 60_000, time.Nanosecond)
+}
+
+func killedWhileReading(t *testing.T, order store.Order, length int, step time.Duration) {
 	nodes := startNodes(t, 3)
 	db := open(t, t.TempDir(), nodes)
 	defer db.Close()
-	at := time.Now().Add(-time.Minute)
-	const total = 3000
+	const total = 600
+	at := time.Now().Add(-21 * time.Hour)
 	for i := range total / 10 {
 		var rows []store.Row
 		for k := range 10 {
-			rows = append(rows, span(fmt.Sprintf("trace-%d", i), k, at))
+			r := span(fmt.Sprintf("trace-%d", i), k, at.Add(time.Duration(i*10+k)*step))
+			r.Add("attr.long", store.String(strings.Repeat(r.ID+" ", length/len(r.ID))))
+			rows = append(rows, r)
 		}
 		if _, err := db.Write(t.Context(), signal.DefaultProject, rows); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := db.Flush(); err != nil {
+	if err := errors.Join(db.Flush(), db.Checkpoint(t.Context())); err != nil { // the nodes have all on their disks
 		t.Fatal(err)
 	}
-	whole, err := count(t.Context(), db)
-	if err != nil || len(whole) != total {
-		t.Fatalf("%d rows, %v", len(whole), err)
+	// What was read stays in memory for a while: only the ids are looked at before.
+	scope := store.Scope{Kind: store.KindSpan, Time: signal.TimeRange{Start: at.UnixNano(), End: at.Add(total*step + time.Second).UnixNano()}}
+	if got, err := readAll(t, db, store.Select{Scope: scope, Fields: []string{store.FieldService}}, nil); err != nil || got.rows != total {
+		t.Fatalf("with all nodes: %+v, %v", got, err)
 	}
-	read := 0
-	q := store.Select{Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime()}}
-	for _, err = range db.Select(t.Context(), signal.DefaultProject, q) {
-		if err != nil {
-			break
-		}
-		if read++; read == 1 {
-			nodes[0].kill(syscall.SIGKILL)
-		}
+	q := store.Select{Scope: scope, Order: order}
+	got, err := readAll(t, db, q, func() { nodes[0].kill(syscall.SIGKILL) })
+	if !errors.Is(err, store.ErrPartial) {
+		t.Errorf("killed in the middle of an answer: %+v, %v", got, err)
 	}
-	if read < total && !errors.Is(err, store.ErrPartial) {
-		t.Errorf("killed in the middle of an answer: %d rows, %v", read, err)
+	if got.rows == total && got.bare == 0 || got.rows == got.bare {
+		t.Errorf("the reader had all or nothing, which proves nothing: %+v", got)
 	}
-	part, err := count(t.Context(), db)
-	if !errors.Is(err, store.ErrPartial) || len(part) == 0 {
-		t.Errorf("with a node away: %d rows, %v", len(part), err)
+	if got, err := readAll(t, db, q, nil); !errors.Is(err, store.ErrPartial) || got.rows == 0 || got.rows == total {
+		t.Errorf("with a node away: %+v, %v", got, err)
 	}
-	_, err = db.Aggregate(t.Context(), signal.DefaultProject, store.Aggregate{Scope: q.Scope, Columns: []store.Column{{Func: store.CountRows}}})
+	_, err = db.Aggregate(t.Context(), signal.DefaultProject, store.Aggregate{Scope: scope, Columns: []store.Column{{Func: store.CountRows}}})
 	if !errors.Is(err, store.ErrPartial) {
 		t.Errorf("a count with a node away: %v", err)
 	}
 	nodes[0].start()
-	for end := time.Now().Add(20 * time.Second); ; {
-		if again, err := count(t.Context(), db); err == nil && len(again) == total {
-			break
-		} else if time.Now().After(end) {
-			t.Fatalf("after it came back: %d rows, %v", len(again), err)
-		}
+	harness.Eventually(t, 20*time.Second, "all rows", func() error {
 		if err := db.Flush(); err != nil {
-			t.Fatal(err)
+			return err
 		}
-	}
+		got, err := readAll(t, db, q, nil)
+		if err == nil && got != (readFigures{rows: total}) {
+			err = fmt.Errorf("%+v", got)
+		}
+		return err
+	})
 }
 
-// TestFolderMovesOver: the events of an embedded store are a storage node's when they are in its folder.
+// readFigures are what a reader got: rows, and those of them without their texts.
+type readFigures struct{ rows, bare int }
+
+// readAll reads to the end and returns the error there. It calls first when it has a row.
+func readAll(t *testing.T, db *eventdb.DB, q store.Select, first func()) (readFigures, error) {
+	t.Helper()
+	var got readFigures
+	seen := map[string]bool{}
+	for r, err := range db.Select(t.Context(), signal.DefaultProject, q) {
+		if err != nil {
+			return got, err
+		}
+		if got.rows++; got.rows == 1 && first != nil {
+			first()
+		}
+		if seen[r.ID] {
+			t.Errorf("row %s came twice", r.ID)
+		}
+		seen[strings.Clone(r.ID)] = true
+		if r.Text("attr.prompt") == "" || r.Text("attr.long") == "" {
+			got.bare++
+		}
+	}
+	return got, nil
+}
+
+// TestFolderMovesOver: the events of an embedded store are a storage node's when they are in its folder, and its payloads
+// those of a node that has payloads only.
 func TestFolderMovesOver(t *testing.T) {
 	dir := t.TempDir()
 	embedded, err := eventdb.Open(dir, eventdb.Config{})
@@ -304,34 +346,125 @@ func TestFolderMovesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Now().Add(-time.Hour)
-	if _, err := embedded.Write(t.Context(), signal.DefaultProject, []store.Row{span("trace", 0, at), span("trace", 1, at)}); err != nil {
+	old, more := []store.Row{span("trace", 0, at), span("trace", 1, at)}, []store.Row{span("trace", 1, at), span("trace", 2, at)}
+	if _, err := embedded.Write(t.Context(), signal.DefaultProject, old); err != nil {
 		t.Fatal(err)
 	}
 	if err := embedded.Close(); err != nil {
 		t.Fatal(err)
 	}
-	nodes := startNodes(t, 2)
-	nodes[0].kill(syscall.SIGTERM)
-	if err := os.RemoveAll(nodes[0].dir); err != nil {
+	nodes, prompts := startNodes(t, 2), startNodes(t, 1, "-retentionPeriod=9d")
+	nodes[0].takeOver(filepath.Join(dir, "events"))
+	prompts[0].takeOver(filepath.Join(dir, "payloads"))
+	db, err := eventdb.Open(dir, eventdb.Config{Nodes: addrs(nodes), PayloadNodes: addrs(prompts), NodeSettle: settle})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(filepath.Join(dir, "events"), nodes[0].dir); err != nil {
+	defer db.Close()
+	texts(t, db, old...)
+	if found := withWords(t, db, "prompt 0 of trace"); len(found) != 1 || found[0] != "trace.0" {
+		t.Errorf("the words of a prompt that was moved are in %q", found)
+	}
+	// A repeat of what was moved is one, and new spans of its trace come to it.
+	if _, err := db.Write(t.Context(), signal.DefaultProject, more); err != nil {
 		t.Fatal(err)
 	}
-	nodes[0].start()
+	texts(t, db, old[0], more[0], more[1])
+
+	// Who has the right to have it removed has it removed where it was moved to.
+	removed := store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.Eq(store.FieldTraceID, "trace")}
+	if n, err := db.Delete(t.Context(), signal.DefaultProject, removed); err != nil || n != 3 {
+		t.Fatalf("removed %d rows, %v", n, err)
+	}
+	texts(t, db)
+	for _, r := range []store.Row{old[0], old[1], more[1]} {
+		hash := db.PayloadHash(signal.DefaultProject, r.Text("attr.prompt"))
+		if _, err := db.Payload(t.Context(), signal.DefaultProject, hash); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the prompt of the removed row %s: %v", r.ID, err)
+		}
+	}
+}
+
+// TestFolderMovesWithoutPayloads: payloads that no node of their own has taken are not found, and their rows say so.
+func TestFolderMovesWithoutPayloads(t *testing.T) {
+	dir := t.TempDir()
+	embedded, err := eventdb.Open(dir, eventdb.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := embedded.Write(t.Context(), signal.DefaultProject, []store.Row{span("trace", 0, time.Now().Add(-time.Hour))}); err != nil {
+		t.Fatal(err)
+	}
+	if err := embedded.Close(); err != nil {
+		t.Fatal(err)
+	}
+	nodes := startNodes(t, 1)
+	nodes[0].takeOver(filepath.Join(dir, "events"))
 	db, err := eventdb.Open(dir, eventdb.Config{Nodes: addrs(nodes), NodeSettle: settle})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	// A repeat of what was moved is one, and new spans of its trace come to it.
-	if _, err := db.Write(t.Context(), signal.DefaultProject, []store.Row{span("trace", 1, at), span("trace", 2, at)}); err != nil {
-		t.Fatal(err)
+	rows := 0
+	for r, err := range db.Select(t.Context(), signal.DefaultProject, store.Select{Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime()}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows++; r.Text("attr.prompt") != "" || r.Text(store.FieldPayloadsExpired) != "attr.prompt" {
+			t.Errorf("row %s has the prompt %.50q and says that %q is gone", r.ID, r.Text("attr.prompt"), r.Text(store.FieldPayloadsExpired))
+		}
 	}
+	if rows != 1 {
+		t.Errorf("%d rows", rows)
+	}
+}
+
+// takeOver starts the node on the files of an embedded store.
+func (nd *storageNode) takeOver(dir string) {
+	nd.t.Helper()
+	nd.kill(syscall.SIGTERM)
+	if err := os.RemoveAll(nd.dir); err != nil {
+		nd.t.Fatal(err)
+	}
+	if err := os.Rename(dir, nd.dir); err != nil {
+		nd.t.Fatal(err)
+	}
+	nd.start()
+}
+
+// texts compares the stored rows' prompts with those of rows.
+func texts(t *testing.T, db *eventdb.DB, rows ...store.Row) {
+	t.Helper()
 	if err := db.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := count(t.Context(), db); err != nil || len(found) != 3 || found["trace.1"] != 1 {
-		t.Errorf("found %v, %v", found, err)
+	want, got := map[string]string{}, map[string]string{}
+	for _, r := range rows {
+		want[r.ID] = r.Text("attr.prompt")
 	}
+	found := 0
+	for r, err := range db.Select(t.Context(), signal.DefaultProject, store.Select{Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime()}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found++
+		got[strings.Clone(r.ID)] = strings.Clone(r.Text("attr.prompt"))
+	}
+	if diff := cmp.Diff(want, got); diff != "" || found != len(rows) {
+		t.Errorf("%d rows, want %d; their prompts (-want +got):\n%s", found, len(rows), diff)
+	}
+}
+
+// withWords returns the rows that have a phrase.
+func withWords(t *testing.T, db *eventdb.DB, phrase string) []string {
+	t.Helper()
+	var out []string
+	q := store.Select{Scope: store.Scope{Kind: store.KindSpan, Time: signal.AllTime(), Filter: store.Text{Words: phrase, Phrase: true}}}
+	for r, err := range db.Select(t.Context(), signal.DefaultProject, q) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, strings.Clone(r.ID))
+	}
+	return out
 }

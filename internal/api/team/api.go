@@ -161,6 +161,8 @@ func problem(err error) error {
 		return huma.Error400BadRequest(err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return huma.Error503ServiceUnavailable("the question was not answered in time")
+	case errors.Is(err, store.ErrPartial):
+		return huma.Error503ServiceUnavailable("a part of the store did not answer, and what was asked for may be there", err)
 	default:
 		return huma.Error500InternalServerError("the question could not be answered; the server's log says why", err)
 	}

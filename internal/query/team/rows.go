@@ -25,20 +25,25 @@ func (q *Questions) Trace(ctx context.Context, p signal.Project, id, page string
 	if err != nil {
 		return RowPage{}, err
 	}
-	traces := []string{strings.ToLower(id)}
+	traces, partial := []string{strings.ToLower(id)}, false
 	within, err := q.events.TraceRange(ctx, p, traces[0])
 	if errors.Is(err, store.ErrNotFound) {
 		t, taskErr := q.resolve(ctx, p, "", id)
 		if errors.Is(taskErr, store.ErrNotFound) {
 			return RowPage{}, fmt.Errorf("trace %s: %w", id, store.ErrNotFound)
 		}
-		traces, within, err = t.traces, signal.AllTime(), taskErr
+		traces, within, partial, err = t.traces, signal.AllTime(), t.partial, taskErr
+	}
+	if errors.Is(err, store.ErrPartial) && len(traces) > 0 { // the range may be too short
+		within, partial, err = signal.AllTime(), true, nil
 	}
 	if err != nil {
 		return RowPage{}, err
 	}
 	scope := store.Scope{Kind: store.KindSpan, Time: within, Filter: store.In{Field: store.FieldTraceID, Values: traces}}
-	return q.rows(ctx, p, scope, listSpans, after, limit)
+	out, err := q.rows(ctx, p, scope, listSpans, after, limit)
+	out.Partial = out.Partial || partial
+	return out, err
 }
 
 // TaskLogs returns a page of a task's log records. Errors as of Task.
@@ -52,36 +57,56 @@ func (q *Questions) TaskLogs(ctx context.Context, p signal.Project, team, id, pa
 		return RowPage{}, err
 	}
 	scope := store.Scope{Kind: store.KindLog, Time: signal.AllTime(), Filter: t.rows()}
-	return q.rows(ctx, p, scope, listLogs, after, limit)
+	out, err := q.rows(ctx, p, scope, listLogs, after, limit)
+	out.Partial = out.Partial || t.partial
+	return out, err
 }
 
+// sameTime is how many rows of the time at which a page begins may have been in the one before, at first.
+const sameTime = 16
+
 // rows reads one page of a scope. A page begins at the time where the one before ended and leaves out the rows of that
-// time that were in it.
+// time that were in it. Whether it is partial is known when the store has no more rows: it is asked for few.
 func (q *Questions) rows(ctx context.Context, p signal.Project, scope store.Scope, list string, after *place, limit int) (RowPage, error) {
-	var out RowPage
+	limit = limitOf(limit)
+	n := limit + 1
 	if after != nil {
 		scope.Time.Start = max(scope.Time.Start, after.Time)
+		n += sameTime
 	}
-	limit = limitOf(limit)
-	for r, err := range q.events.Select(ctx, p, store.Select{Scope: scope, Order: store.OldestFirst}) {
+	for ; ; n *= 2 {
+		out, all, err := q.firstRows(ctx, p, store.Select{Scope: scope, Order: store.OldestFirst, Limit: n}, after, limit)
+		if err != nil {
+			return out, err
+		}
+		if more := len(out.Rows) > limit; more || all {
+			if more {
+				last := out.Rows[limit-1]
+				out.Rows, out.Next = out.Rows[:limit], place{list, last.Time, last.ID}.token()
+			}
+			return out, nil
+		}
+	}
+}
+
+// firstRows reads what a question answers, behind a place and no more than limit and one. all tells that there is no more.
+func (q *Questions) firstRows(ctx context.Context, p signal.Project, s store.Select, after *place, limit int) (out RowPage, all bool, err error) {
+	got := 0
+	for r, err := range q.events.Select(ctx, p, s) {
 		if errors.Is(err, store.ErrPartial) {
 			out.Partial = true
 			break
 		}
 		if err != nil {
-			return out, fmt.Errorf("read rows: %w", err)
+			return out, false, fmt.Errorf("read rows: %w", err)
 		}
-		if after != nil && r.Time == after.Time && r.ID <= after.ID {
+		got++
+		if len(out.Rows) > limit || after != nil && r.Time == after.Time && r.ID <= after.ID {
 			continue
-		}
-		if len(out.Rows) == limit {
-			last := out.Rows[limit-1]
-			out.Next = place{list, last.Time, last.ID}.token()
-			break
 		}
 		out.Rows = append(out.Rows, r.Clone())
 	}
-	return out, nil
+	return out, got < s.Limit, nil
 }
 
 // Payload returns the content of a hash, store.ErrNotFound when there is none.

@@ -33,6 +33,8 @@ type found struct {
 	// provisional: no sender named a task; id is the trace's.
 	provisional bool
 	traces      []string
+	// partial: a part of the store did not answer; there may be more traces, or another task of this id.
+	partial bool
 }
 
 // Task returns the task of that id; team may be empty while the id is unique. The id of a trace is taken too, and names
@@ -43,6 +45,7 @@ func (q *Questions) Task(ctx context.Context, p signal.Project, team, id string)
 	if err != nil {
 		return d, err
 	}
+	d.Partial = t.partial
 	fold := &Fold{}
 	cut := false
 	for _, kind := range []store.Kind{store.KindSpan, store.KindStart} {
@@ -60,7 +63,9 @@ func (q *Questions) Task(ctx context.Context, p signal.Project, team, id string)
 	d.Summary = fold.Summary(q.clock().UnixNano())
 	d.Cut = cut
 	lines, err := q.logLines(ctx, p, t)
-	if err != nil {
+	if errors.Is(err, store.ErrPartial) {
+		d.Partial = true
+	} else if err != nil {
 		return d, err
 	}
 	for _, n := range lines {
@@ -133,8 +138,35 @@ func (q *Questions) judge(ctx context.Context, p signal.Project, filter store.Fi
 	return nil
 }
 
-// resolve finds the task that is meant, and its traces.
+// resolve finds the task that is meant, and its traces. When a part of the store does not answer and the rest has nothing of it,
+// the error is store.ErrPartial.
 func (q *Questions) resolve(ctx context.Context, p signal.Project, team, id string) (found, error) {
+	s := &resolver{Questions: q}
+	t, err := s.resolve(ctx, p, team, id)
+	t.partial = s.partial != nil
+	if errors.Is(err, store.ErrNotFound) && t.partial {
+		return t, fmt.Errorf("find task %q: %w", id, s.partial)
+	}
+	return t, err
+}
+
+// resolver is one search for a task.
+type resolver struct {
+	*Questions
+	partial error // of the parts of the store that did not answer
+}
+
+// groups are those that the parts of the store which answer have.
+func (q *resolver) groups(ctx context.Context, p signal.Project, a store.Aggregate) ([]store.Group, error) {
+	groups, err := q.events.Aggregate(ctx, p, a)
+	if errors.Is(err, store.ErrPartial) {
+		q.partial = err
+		return groups, nil
+	}
+	return groups, err
+}
+
+func (q *resolver) resolve(ctx context.Context, p signal.Project, team, id string) (found, error) {
 	filter := store.And{store.Eq(store.FieldTaskID, id)}
 	if team != "" {
 		filter = append(filter, store.Eq(store.FieldTeam, team))
@@ -163,11 +195,11 @@ func isTraceID(id string) bool {
 }
 
 // teamsOf returns the teams that have a task with an id of its own in filter.
-func (q *Questions) teamsOf(ctx context.Context, p signal.Project, filter store.And) ([]string, error) {
+func (q *resolver) teamsOf(ctx context.Context, p signal.Project, filter store.And) ([]string, error) {
 	var teams []string
 	filter = append(slices.Clone(filter), store.Not{Filter: store.Eq(store.FieldTaskProvisional, "true")})
 	for _, kind := range workKinds() {
-		groups, err := q.events.Aggregate(ctx, p, store.Aggregate{
+		groups, err := q.groups(ctx, p, store.Aggregate{
 			Scope:   store.Scope{Kind: kind, Time: signal.AllTime(), Filter: filter},
 			By:      []string{store.FieldTeam},
 			Columns: []store.Column{{Func: store.CountRows}},
@@ -186,10 +218,10 @@ func (q *Questions) teamsOf(ctx context.Context, p signal.Project, filter store.
 func workKinds() []store.Kind { return []store.Kind{store.KindSpan, store.KindStart} }
 
 // traced adds the traces of a task. One with more than maxTraces gets none: then only what names it is read.
-func (q *Questions) traced(ctx context.Context, p signal.Project, t found) (found, error) {
+func (q *resolver) traced(ctx context.Context, p signal.Project, t found) (found, error) {
 	filter := store.And{store.Eq(store.FieldTaskID, t.id), store.Eq(store.FieldTeam, t.team)}
 	for _, kind := range append(workKinds(), store.KindJoin) {
-		groups, err := q.events.Aggregate(ctx, p, store.Aggregate{
+		groups, err := q.groups(ctx, p, store.Aggregate{
 			Scope:   store.Scope{Kind: kind, Time: signal.AllTime(), Filter: filter},
 			By:      []string{store.FieldTraceID},
 			Columns: []store.Column{{Func: store.CountRows}},
@@ -213,9 +245,9 @@ func (q *Questions) traced(ctx context.Context, p signal.Project, t found) (foun
 }
 
 // ofTrace finds the task with an id of its own that a trace belongs to.
-func (q *Questions) ofTrace(ctx context.Context, p signal.Project, trace string) (found, bool, error) {
+func (q *resolver) ofTrace(ctx context.Context, p signal.Project, trace string) (found, bool, error) {
 	for _, kind := range append(workKinds(), store.KindJoin) {
-		groups, err := q.events.Aggregate(ctx, p, store.Aggregate{
+		groups, err := q.groups(ctx, p, store.Aggregate{
 			Scope: store.Scope{Kind: kind, Time: signal.AllTime(), Filter: store.And{
 				store.Eq(store.FieldTraceID, trace),
 				store.Exists{Field: store.FieldTaskID},
@@ -238,13 +270,13 @@ func (q *Questions) ofTrace(ctx context.Context, p signal.Project, trace string)
 }
 
 // provisional finds a trace that belongs to no task. Its services may be of several teams; it is one all the same.
-func (q *Questions) provisional(ctx context.Context, p signal.Project, team, id string) (found, error) {
+func (q *resolver) provisional(ctx context.Context, p signal.Project, team, id string) (found, error) {
 	filter := store.And{store.Eq(store.FieldTaskID, id), store.Eq(store.FieldTaskProvisional, "true")}
 	if team != "" {
 		filter = append(filter, store.Eq(store.FieldTeam, team))
 	}
 	for _, kind := range workKinds() {
-		groups, err := q.events.Aggregate(ctx, p, store.Aggregate{
+		groups, err := q.groups(ctx, p, store.Aggregate{
 			Scope:   store.Scope{Kind: kind, Time: signal.AllTime(), Filter: filter},
 			Columns: []store.Column{{Func: store.CountRows}},
 		})
@@ -272,8 +304,8 @@ func (q *Questions) logLines(ctx context.Context, p signal.Project, t found) (ma
 		count.By = nil
 		groups, err = q.events.Aggregate(ctx, p, count)
 	}
-	if err != nil && !errors.Is(err, store.ErrPartial) {
-		return nil, fmt.Errorf("count log lines: %w", err)
+	if err != nil {
+		err = fmt.Errorf("count log lines: %w", err)
 	}
 	out := make(map[SpanID]int, len(groups))
 	for _, g := range groups {
@@ -283,5 +315,5 @@ func (q *Questions) logLines(ctx context.Context, p signal.Project, t found) (ma
 		}
 		out[id] += int(g.Values[0])
 	}
-	return out, nil
+	return out, err
 }

@@ -206,6 +206,9 @@ func (db *DB) refusal() string {
 	if len(db.cfg.Nodes) > 0 && (db.events.IsReadOnly() || db.payloads.IsReadOnly()) {
 		return "too many rows wait for storage nodes that do not answer"
 	}
+	if len(db.cfg.Nodes) > 0 && db.logDiskLow() {
+		return fmt.Sprintf("less than %d MiB are free", db.cfg.MinFreeBytes>>20)
+	}
 	if why := db.room.refusal(); why != "" {
 		return why
 	}
@@ -213,6 +216,13 @@ func (db *DB) refusal() string {
 		return fmt.Sprintf("the disk budget of %d MiB is used up by the present day", db.cfg.MaxDiskBytes>>20)
 	}
 	return ""
+}
+
+// logDiskLow tells whether the log's disk, which with storage nodes grows for as long as one of them is away, has less space
+// than is to stay free.
+func (db *DB) logDiskLow() bool {
+	free, err := db.cfg.free(filepath.Join(db.dir, dirWAL))
+	return err == nil && free < db.cfg.MinFreeBytes // what is wrong with the folder, a write to it finds out
 }
 
 // folderBytes returns what the files below a folder take, the reserve excepted, which is of the free space. Snapshots are links to files that are counted already.

@@ -163,3 +163,31 @@ func TestFreeSpaceFloor(t *testing.T) {
 		t.Errorf("stats %+v, %v", st, err)
 	}
 }
+
+// TestFreeSpaceFloorOfTheLog: with storage nodes it is the log that needs the disk, here for rows that no node takes.
+func TestFreeSpaceFloorOfTheLog(t *testing.T) {
+	db := openWith(t, t.TempDir(), Config{Nodes: []string{"127.0.0.1:1"}}) // nobody is there
+	at := time.Now().UnixNano()                                            // and nobody is asked for rows since the start
+	if _, err := db.Write(t.Context(), signal.DefaultProject, []store.Row{span("t", "1", at)}); err != nil {
+		t.Fatal(err)
+	}
+	size := db.Log().Bytes
+	db.cfg.MinFreeBytes = 1 << 60
+	_, err := db.Write(t.Context(), signal.DefaultProject, []store.Row{span("t", "2", at)})
+	if _, again := signal.RetryAfter(err); !errors.Is(err, store.ErrReadOnly) || !again || db.keeper.refused.Load() != 1 {
+		t.Errorf("write below the floor: %v", err)
+	}
+	if got := db.Log().Bytes; got != size {
+		t.Errorf("the log went from %d to %d bytes with what was refused", size, got)
+	}
+	if st, err := db.Stats(t.Context()); err != nil || !st.ReadOnly {
+		t.Errorf("stats %+v, %v", st, err)
+	}
+	db.cfg.MinFreeBytes = 1 // there is room again
+	if _, err := db.Write(t.Context(), signal.DefaultProject, []store.Row{span("t", "2", at)}); err != nil {
+		t.Error(err)
+	}
+	if st, err := db.Stats(t.Context()); err != nil || st.ReadOnly {
+		t.Errorf("stats %+v, %v", st, err)
+	}
+}

@@ -302,6 +302,7 @@ func (db *DB) finish(c checkpoint) error {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
 	db.done = checkpoint{engine: c.engine, observed: c.observed}
+	db.doneUntil.Store(c.engine)
 	db.checkpoints.made.Add(1)
 	return db.wal.drop(min(c.engine, c.observed))
 }

@@ -25,10 +25,7 @@ type LogStats struct {
 // Log returns the figures of the log.
 func (db *DB) Log() LogStats {
 	w, r := &db.wal.stats, &db.replayed
-	db.checkpointing.Lock()
-	done := db.done.engine
-	db.checkpointing.Unlock()
-	last := db.wal.last()
+	done, last := db.doneUntil.Load(), db.wal.last()
 	return LogStats{
 		Bytes: uint64(max(0, w.size.Load())), Lag: last - min(last, done),
 		Records: w.records.Load(), WrittenBytes: w.bytes.Load(), Groups: w.groups.Load(), Failures: w.failures.Load(),

@@ -32,6 +32,8 @@ const (
 	drainLimit = 10 * time.Second
 	// schemeTLS in front of an address asks for TLS, with the certificates that the system trusts.
 	schemeTLS = "https://"
+	// embeddedAccount is where the engine in this process has its rows, payloads included.
+	embeddedAccount = 0
 	// persistLimit bounds how long Persist waits for the nodes.
 	persistLimit = time.Minute
 )
@@ -47,6 +49,7 @@ type nodes struct {
 	all     []*node
 	sel     *netselect.Storage
 	account uint32
+	moved   []uint32
 	settle  time.Duration
 	needs   nodeNeeds
 	log     *slog.Logger
@@ -64,6 +67,7 @@ var _ engine = (*nodes)(nil)
 type nodesConfig struct {
 	addrs   []string // host:port each, with https:// in front of those that want TLS
 	account uint32   // tells apart what shares the nodes
+	moved   []uint32 // accounts that are read as well: what was an embedded engine's has its account
 	needs   nodeNeeds
 	settle  time.Duration
 	auth    NodeAuth
@@ -74,7 +78,7 @@ type nodesConfig struct {
 // is an error.
 func openNodes(cfg nodesConfig) (*nodes, error) {
 	n := &nodes{
-		account: cfg.account, needs: cfg.needs, settle: cmp.Or(cfg.settle, defaultSettle), log: slog.New(slog.DiscardHandler),
+		account: cfg.account, moved: cfg.moved, needs: cfg.needs, settle: cmp.Or(cfg.settle, defaultSettle), log: slog.New(slog.DiscardHandler),
 		days: map[string]struct{}{}, stop: make(chan struct{}),
 	}
 	header, err := cfg.auth.config()
@@ -141,7 +145,7 @@ func (n *nodes) Add(t logstorage.TenantID, rows []encoded) (refused int64, err e
 			continue
 		}
 		wg.Go(func() {
-			blocks, bad := makeBlocks(n.tenants([]logstorage.TenantID{t})[0], rows)
+			blocks, bad := makeBlocks(logstorage.TenantID{AccountID: n.account, ProjectID: t.ProjectID}, rows)
 			for _, b := range blocks {
 				n.place(b, i)
 			}
@@ -274,13 +278,31 @@ func (n *nodes) DeleteRunTask(ctx context.Context, id string, at int64, tenants 
 	return nil
 }
 
-// tenants puts the projects into the account of this store and kind of data.
+// tenants puts the projects into the accounts that rows of this store and kind of data may be in, in the engine's order.
 func (n *nodes) tenants(ts []logstorage.TenantID) []logstorage.TenantID {
-	out := make([]logstorage.TenantID, len(ts))
-	for i, t := range ts {
-		out[i] = logstorage.TenantID{AccountID: n.account, ProjectID: t.ProjectID}
+	out := make([]logstorage.TenantID, 0, len(ts)*(1+len(n.moved)))
+	for _, t := range ts {
+		out = append(out, logstorage.TenantID{AccountID: n.account, ProjectID: t.ProjectID})
+		for _, account := range n.moved {
+			out = append(out, logstorage.TenantID{AccountID: account, ProjectID: t.ProjectID})
+		}
 	}
+	slices.SortFunc(out, func(a, b logstorage.TenantID) int {
+		return cmp.Or(cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.ProjectID, b.ProjectID))
+	})
 	return out
+}
+
+// apart tells whether payloads have nodes of their own. Only there nothing but payloads can be in the account of rows: those
+// of a folder that was an embedded store's, whose engines have the same account both.
+func apart(rows, payloads []string) bool {
+	return len(payloads) > 0 && !slices.ContainsFunc(payloads, func(addr string) bool {
+		return slices.ContainsFunc(rows, func(other string) bool { return sameNode(addr, other) })
+	})
+}
+
+func sameNode(a, b string) bool {
+	return strings.TrimPrefix(a, schemeTLS) == strings.TrimPrefix(b, schemeTLS)
 }
 
 // DeleteActiveTasks implements engine.
@@ -294,12 +316,18 @@ func (n *nodes) UpdateStats(s *logstorage.StorageStats) {
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
 	tenants, err := n.sel.GetTenantIDs(ctx, 0, math.MaxInt64)
+	projects := map[uint32]struct{}{}
 	for _, t := range tenants {
-		if err != nil || t.AccountID != n.account {
-			continue
+		if t.AccountID == n.account || slices.Contains(n.moved, t.AccountID) {
+			projects[t.ProjectID] = struct{}{}
+		}
+	}
+	for p := range projects {
+		if err != nil {
+			break
 		}
 		var rows uint64
-		rows, err = countRows(ctx, n, t, signal.AllTime())
+		rows, err = countRows(ctx, n, logstorage.TenantID{ProjectID: p}, signal.AllTime())
 		s.SmallPartRowsCount += rows
 	}
 	for _, nd := range n.all {

@@ -58,9 +58,10 @@ type Config struct {
 	// FutureRetention is how far ahead of the clock a row's time may be: 2 days.
 	FutureRetention time.Duration
 	// MinFreeBytes is the free space of the disk below which Write refuses: 100 MiB. A third of it, 32 MiB at most, is held
-	// in a file, the reserve, which is for writing what is in memory when the disk is full.
+	// in a file, the reserve, which is for writing what is in memory when the disk is full. With Nodes it is the log's disk,
+	// and there is no reserve.
 	MinFreeBytes int64
-	// MaxDiskBytes is the disk budget of the whole folder: none. See keeper for what goes first.
+	// MaxDiskBytes is the disk budget of the whole folder: none. See keeper for what goes first. Nodes know of none.
 	MaxDiskBytes int64
 	// RecentIDs bounds how many row ids are held in memory to recognise repeats: 1 048 576, about 60 bytes each.
 	RecentIDs int
@@ -70,6 +71,8 @@ type Config struct {
 	Sync Sync
 	// CheckpointEvery is how often the log is cut to what the engine's files lack: 15 seconds.
 	CheckpointEvery time.Duration
+	// SegmentBytes is the size at which a file of the log is closed and the next one begun: 32 MiB.
+	SegmentBytes int64
 	// Nodes are storage nodes, host:port each or https://host:port for TLS, that hold the rows in place of the folder: none. PayloadNodes hold the
 	// payloads: the same. Both need the settings that docs/storage-nodes.md names.
 	Nodes, PayloadNodes []string
@@ -102,6 +105,7 @@ func (c *Config) setDefaults() error {
 	setDefault(&c.RecentIDs, 1<<20)
 	setDefault(&c.Sync, SyncAlways)
 	setDefault(&c.CheckpointEvery, 15*time.Second)
+	setDefault(&c.SegmentBytes, segmentLen)
 	setDefault(&c.RecentWindow, 30*time.Minute)
 	if c.free == nil {
 		c.free = freeBytes
@@ -121,8 +125,8 @@ func (c *Config) setDefaults() error {
 	if c.Sync != SyncAlways && c.Sync != SyncInterval {
 		errs = append(errs, fmt.Errorf("sync %q: %s or %s are allowed", c.Sync, SyncAlways, SyncInterval))
 	}
-	if c.CheckpointEvery < 0 {
-		errs = append(errs, errors.New("checkpoints can't come at negative intervals"))
+	if c.CheckpointEvery < 0 || c.SegmentBytes < 0 {
+		errs = append(errs, errors.New("checkpoints can't come at negative intervals, and files of the log can't be of negative size"))
 	}
 	if c.FutureRetention < 0 || c.FutureRetention > engineFuture/2 || c.RecentIDs < 0 || c.RecentWindow < 0 {
 		errs = append(errs, errors.New("future retention, recent ids and recent window must not be negative or huge"))
@@ -194,6 +198,7 @@ type DB struct {
 	// checkpointing makes checkpoints one at a time; done is the newest one, without its state.
 	checkpointing sync.Mutex
 	done          checkpoint
+	doneUntil     atomic.Uint64 // done.engine, for who must not wait for a checkpoint: with nodes one takes seconds, or a minute
 	stopLoop      func()
 	replayed      replayCounters
 	checkpoints   struct{ made, pauseNanos atomic.Uint64 }
@@ -334,6 +339,9 @@ func (db *DB) openEngines() error {
 	}
 	if len(db.cfg.PayloadNodes) > 0 {
 		cfg.addrs = db.cfg.PayloadNodes
+	}
+	if cfg.account == embeddedAccount && apart(db.cfg.Nodes, db.cfg.PayloadNodes) {
+		cfg.moved = []uint32{embeddedAccount}
 	}
 	cfg.account++
 	cfg.needs.retention = db.cfg.PayloadRetention + day

@@ -89,7 +89,7 @@ func (db *DB) anyRow(ctx context.Context, pl *plan, condition string) (bool, err
 		some = true
 		return nil
 	})
-	return some, err
+	return some, pl.silent(err) // the rows of what does not answer are not asked for either
 }
 
 // aggregateInEngine computes an aggregate that is pushable. Quantiles are computed here, from the columns: the
@@ -97,7 +97,7 @@ func (db *DB) anyRow(ctx context.Context, pl *plan, condition string) (bool, err
 func (db *DB) aggregateInEngine(ctx context.Context, pl *plan, q store.Aggregate) ([]store.Group, error) {
 	limit := cmp.Or(q.Limit, defaultGroups)
 	groups, err := db.stats(ctx, pl, q, limit)
-	if err != nil {
+	if err := pl.silent(err); err != nil {
 		return nil, err
 	}
 	if len(groups) > limit {
@@ -107,7 +107,7 @@ func (db *DB) aggregateInEngine(ctx context.Context, pl *plan, q store.Aggregate
 		if c.Func != store.Quantile {
 			continue
 		}
-		if err := db.quantiles(ctx, pl, q, i, groups); err != nil {
+		if err := pl.silent(db.quantiles(ctx, pl, q, i, groups)); err != nil {
 			return nil, err
 		}
 	}
@@ -116,7 +116,7 @@ func (db *DB) aggregateInEngine(ctx context.Context, pl *plan, q store.Aggregate
 		out = append(out, *g)
 	}
 	store.SortGroups(out)
-	return out, nil
+	return out, pl.partial
 }
 
 // stats runs the engine's stats over the plan and returns the groups by key, at most one more than limit.

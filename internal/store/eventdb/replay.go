@@ -61,8 +61,9 @@ func (db *DB) openLog() error {
 		return fmt.Errorf("read log: %w", err)
 	}
 	db.done = checkpoint{engine: c.engine, observed: c.observed}
+	db.doneUntil.Store(c.engine)
 	db.turn.next = r.last + 1
-	db.wal = openWAL(dir, db.cfg.Sync, segments, r.last, db.cfg.Logger)
+	db.wal = openWAL(dir, db.cfg.Sync, db.cfg.SegmentBytes, segments, r.last, db.cfg.Logger)
 	return nil
 }
 

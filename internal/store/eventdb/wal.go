@@ -28,7 +28,7 @@ const (
 const (
 	// syncInterval is the longest time between two syncs with SyncInterval.
 	syncInterval = time.Second
-	// segmentLen is the size at which a segment of the log is closed and the next begun.
+	// segmentLen is the size at which a segment of the log is closed and the next begun, when nothing else is said.
 	segmentLen = 32 << 20
 	// maxPending bounds the records that wait for the disk; more writers wait before they join.
 	maxPending = 64 << 20
@@ -43,6 +43,7 @@ const (
 type wal struct {
 	dir  string
 	sync Sync
+	full int64 // the size at which a segment is closed
 	log  *slog.Logger
 	crc  *crc32.Table
 
@@ -86,9 +87,9 @@ type walGroup struct {
 
 // openWAL continues a log behind record last. segments are the files there are; a new one is begun with the first
 // record, so that a full disk stops no start.
-func openWAL(dir string, how Sync, segments []segment, last uint64, log *slog.Logger) *wal {
+func openWAL(dir string, how Sync, full int64, segments []segment, last uint64, log *slog.Logger) *wal {
 	w := &wal{
-		dir: dir, sync: how, log: log, crc: crc32.MakeTable(crc32.Castagnoli),
+		dir: dir, sync: how, full: full, log: log, crc: crc32.MakeTable(crc32.Castagnoli),
 		next: last + 1, written: last, segments: segments,
 		wake: make(chan struct{}, 1), asked: make(chan func()), quit: make(chan struct{}), ended: make(chan struct{}),
 		long: make(chan struct{}, 1),
@@ -220,7 +221,7 @@ func (w *wal) grow(n int64) {
 
 // begin makes sure there is a segment with room.
 func (w *wal) begin(first uint64) error {
-	if w.file != nil && w.size < segmentLen {
+	if w.file != nil && w.size < w.full {
 		return nil
 	}
 	if err := w.finish(); err != nil {

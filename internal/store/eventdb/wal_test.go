@@ -293,7 +293,7 @@ func TestFailedWrite(t *testing.T) {
 // TestGroupCommit wants every record of many writers once and in order, with fewer syncs than records.
 func TestGroupCommit(t *testing.T) {
 	dir := t.TempDir()
-	w := openWAL(dir, SyncAlways, nil, 0, slog.New(slog.DiscardHandler))
+	w := openWAL(dir, SyncAlways, segmentLen, nil, 0, slog.New(slog.DiscardHandler))
 	const writers, each = 32, 20
 	var wg sync.WaitGroup
 	for i := range writers {
@@ -333,7 +333,7 @@ func TestGroupCommit(t *testing.T) {
 // TestBrokenWrite makes the file fail under the log: the group is refused, and nothing of it is found later.
 func TestBrokenWrite(t *testing.T) {
 	dir := t.TempDir()
-	w := openWAL(dir, SyncAlways, nil, 0, slog.New(slog.DiscardHandler))
+	w := openWAL(dir, SyncAlways, segmentLen, nil, 0, slog.New(slog.DiscardHandler))
 	defer w.close()
 	if _, err := w.append([]byte("one")); err != nil {
 		t.Fatal(err)
