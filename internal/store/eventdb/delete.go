@@ -77,18 +77,27 @@ func (db *DB) Delete(ctx context.Context, p signal.Project, s store.Scope) (int6
 // bury removes what a tombstone names from the engine and then from the log, and writes what takes its place. It may be
 // done again.
 func (db *DB) bury(ctx context.Context, t *tombstone) error {
-	tenant, ok := db.projects.find(t.Project)
-	if !ok && !t.Replaces {
-		return db.deletions.done(t)
+	if t.Replaces {
+		return db.buryReplaced(ctx, t)
 	}
-	if !t.Replaces {
+	if tenant, ok := db.projects.find(t.Project); ok {
 		if err := db.purge(ctx, tenant, t); err != nil {
 			return err
 		}
-		return db.deletions.done(t)
+	}
+	return db.deletions.done(t)
+}
+
+func (db *DB) buryReplaced(ctx context.Context, t *tombstone) error {
+	tenant, err := db.projects.create(t.Project)
+	if err != nil {
+		return err
 	}
 	rows, began, err := db.prepareReplacement(t)
-	if err == nil && began {
+	if err != nil {
+		return err
+	}
+	if began {
 		err = db.purge(ctx, tenant, t)
 	}
 	if err == nil {

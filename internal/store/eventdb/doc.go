@@ -5,6 +5,7 @@
 // # The way of a row
 //
 //	Write:  check (time, size, repeat) → encode (row → columns) → split payloads → log → engine → Observer
+//	Replace: rows to a file → stored ones out of engine and log → encode, log, engine, for nobody's news (replace.go)
 //	Select: filter tree → engine query → decode (columns → row) → join payloads → finish the filter in Go → newest revision
 //
 // # Durability

@@ -21,9 +21,9 @@ import (
 const replaceBytes = 32 << 20
 
 // Replace implements store.Replacer. The new rows are on disk before anything is removed, beside a tombstone that says so;
-// then the stored ones go as those of a Delete do, and the new ones are written as those of a Write. What is left of that after a crash is
-// done at the next open, and after a failed write beside the checkpoints (endReplacements). It does not redact: its rows
-// were stored before.
+// then the stored ones go as those of a Delete do, and the new ones are written as those of a Write. What is left of
+// that after a crash is done at the next open, and after a failed write beside the checkpoints (endReplacements). The file
+// is not redacted: its rows were stored before.
 func (db *DB) Replace(ctx context.Context, p signal.Project, k store.Kind, rows []store.Row) (store.Replaced, error) {
 	if err := store.CheckReplace(k, rows); err != nil {
 		return store.Replaced{}, signal.Permanent(err)
@@ -57,7 +57,8 @@ func (db *DB) Replace(ctx context.Context, p signal.Project, k store.Kind, rows 
 	}
 	// From here on it happens, whoever still waits for it.
 	if err := db.bury(context.WithoutCancel(ctx), t); err != nil {
-		return store.Replaced{}, passing(fmt.Errorf("replace rows: %w (they are kept aside and come back by themselves when the store can write again)", err))
+		err = fmt.Errorf("replace rows: %w (they are kept aside and come back by themselves when the store can write again)", err)
+		return store.Replaced{}, passing(err)
 	}
 	return c.done, nil
 }

@@ -10,9 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mindscope/mindscope/internal/signal"
@@ -207,8 +209,8 @@ func TestReplaceRefused(t *testing.T) {
 		return func() { db.keeper.full.Store(false) }
 	})
 	f("below the floor", func(_ *testing.T, db *DB) func() {
-		db.events = fullDisk{db.events}
-		return func() { db.events = db.events.(fullDisk).engine }
+		inner := setEvents(db, fullDisk{db.events})
+		return func() { setEvents(db, inner) }
 	})
 	f("log failing", func(t *testing.T, db *DB) func() {
 		if err := db.Checkpoint(t.Context()); err != nil {
@@ -233,6 +235,15 @@ func TestReplaceRefused(t *testing.T) {
 type fullDisk struct{ engine }
 
 func (fullDisk) IsReadOnly() bool { return true }
+
+// setEvents gives a store another engine and returns the one that it had. Nobody else asks the store but its keeper.
+func setEvents(db *DB, e engine) engine {
+	db.keeper.tidying.Lock()
+	defer db.keeper.tidying.Unlock()
+	before := db.events
+	db.events = e
+	return before
+}
 
 // inTheWay puts a file in the place of a folder, until the function it returns is called.
 func inTheWay(t *testing.T, dir string) func() {
@@ -276,13 +287,75 @@ func TestReplacementWaitsForTheDisk(t *testing.T) {
 	if n := len(db.deletions.pending()); n != 1 {
 		t.Fatalf("%d replacements are pending in a full folder", n)
 	}
-	db.keeper.full.Store(false)
-	db.retryReplacements(t.Context())
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = openWith(t, dir, Config{})
 	if err := db.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	sameRows(t, selectAll(t, db, oldestFirst()), scrubbedRows(before, clean))
 	noneKept(t, db)
+}
+
+// fillsUp is an engine whose disk is full as soon as it has deleted something.
+type fillsUp struct {
+	engine
+	full *atomic.Bool
+}
+
+func (e fillsUp) DeleteRunTask(ctx context.Context, id string, at int64, tenants []logstorage.TenantID, f *logstorage.Filter) error {
+	e.full.Store(true)
+	return e.engine.DeleteRunTask(ctx, id, at, tenants, f)
+}
+
+func (e fillsUp) IsReadOnly() bool { return e.full.Load() }
+
+// TestDiskFullInTheMiddle: the store stops taking writes when the rows are removed. Whoever asked is told, and asking again brings
+// them back.
+func TestDiskFullInTheMiddle(t *testing.T) {
+	db := unflushed(t, t.TempDir(), Config{})
+	before, clean := leak(t, db)
+	var full atomic.Bool
+	inner := setEvents(db, fillsUp{db.events, &full})
+	for range 2 { // the second time nothing is removed
+		done, err := replaceIn(db, clean)
+		if _, again := signal.RetryAfter(err); !again || !errors.Is(err, store.ErrReadOnly) || done.Rows != 0 {
+			t.Errorf("replaced %+v, %v", done, err)
+		}
+	}
+	if n := len(selectAll(t, db, store.Select{})); n != 2 {
+		t.Errorf("%d rows, want those that were not replaced", n)
+	}
+	setEvents(db, inner)
+	if done, err := replaceIn(db, clean); err != nil || done.Rows != 2 {
+		t.Errorf("replaced %+v, %v", done, err)
+	}
+	if err := db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	sameRows(t, selectAll(t, db, oldestFirst()), scrubbedRows(before, clean))
+	noneKept(t, db)
+}
+
+// TestReplacementEndsByItself: a store that can write again ends what waited beside its checkpoints, with nobody asking.
+func TestReplacementEndsByItself(t *testing.T) {
+	db := openWith(t, t.TempDir(), Config{CheckpointEvery: 10 * time.Millisecond})
+	before, clean := leak(t, db)
+	db.keeper.full.Store(true)
+	db.deletions.running.Lock()
+	removed(t, db, begun(t, db, clean))
+	db.deletions.running.Unlock()
+	db.keeper.full.Store(false)
+	for end := time.Now().Add(time.Minute); len(db.deletions.pending()) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("rows wait for a store that can write")
+		}
+	}
+	if err := db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	sameRows(t, selectAll(t, db, oldestFirst()), scrubbedRows(before, clean))
 }
 
 // TestDeleteReachesKeptRows deletes a row while its replacement waits for the disk: it does not come back, here or from a backup.
