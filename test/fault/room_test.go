@@ -177,13 +177,12 @@ func livesFor(s *harness.Server, length time.Duration) bool {
 	return true
 }
 
-// sameAsAcked fails the test when acknowledged spans are missing or doubled in the folder of a server that has ended.
+// sameAsAcked fails the test when acknowledged spans are missing, doubled or changed in the folder of a server that has ended.
 func sameAsAcked(t *testing.T, name, dir string, acked []request) {
 	t.Helper()
 	db := open(t, dir)
-	missing, doubled := missingAndDoubled(acked, stored(t, db))
-	if missing != 0 || doubled != 0 {
-		t.Errorf("%s: of %d requests %d spans are missing, %d doubled", name, len(acked), missing, doubled)
+	if d := compare(t, db, acked); d != (difference{}) {
+		t.Errorf("%s: of %d requests %+v", name, len(acked), d)
 	}
 	if err := db.Close(); err != nil {
 		t.Error(err)
