@@ -47,9 +47,15 @@ func (db *DB) openLog() error {
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
 	}
-	r := &replay{db: db, done: c, last: max(c.engine, c.observed), pending: map[signal.Project]*replayed{}}
+	r := &replay{
+		db: db, done: c, last: max(c.engine, c.observed), pending: map[signal.Project]*replayed{},
+		events: samples{}, payloads: samples{},
+	}
 	start := time.Now()
 	if err := r.segments(segments); err != nil {
+		return fmt.Errorf("replay log: %w", err)
+	}
+	if err := r.nameStreams(context.Background()); err != nil {
 		return fmt.Errorf("replay log: %w", err)
 	}
 	db.replayed.nanos.Store(uint64(time.Since(start)))
@@ -93,6 +99,18 @@ type replay struct {
 	rows    int
 	// told are records that the Observer waits for, until their payloads can be read.
 	told []*logRecord
+	// events and payloads have rows that the engines had already.
+	events, payloads samples
+}
+
+func (r *replay) nameStreams(ctx context.Context) error {
+	if len(r.db.cfg.Nodes) > 0 {
+		return nil // docs/storage-nodes.md says what holds there
+	}
+	if err := r.db.nameStreams(ctx, r.db.events, r.events); err != nil {
+		return err
+	}
+	return r.db.nameStreams(ctx, r.db.payloads, r.payloads)
 }
 
 // replayed are the rows of a project on their way to the engine.
@@ -277,6 +295,7 @@ func (r *replay) newEvents(ctx context.Context, project signal.Project, p *repla
 		}
 		c, _ := r.db.recent.claim(keyOf(project, id.kind, id.id), row.time, id.rev, 0)
 		if c.verdict == repeat {
+			r.events.add(p.tenant, row, colID, fieldOf(row, colID))
 			continue
 		}
 		if c.verdict != fresh {
@@ -295,7 +314,9 @@ func (r *replay) newEvents(ctx context.Context, project signal.Project, p *repla
 	for i := range out {
 		if !known[i] {
 			kept = append(kept, out[i])
+			continue
 		}
+		r.events.add(p.tenant, &out[i], colID, fieldOf(&out[i], colID))
 	}
 	return kept, nil
 }
@@ -345,7 +366,8 @@ func (r *replay) stored(ctx context.Context, t logstorage.TenantID, rows []encod
 				span = span.Include(rows[i].time)
 				want[copyKey{ids[i].id, rows[i].time, ids[i].rev}] = i
 			}
-			err := r.db.versions(ctx, t, kind, texts, span, func(v version) {
+			query := anyStream(kind) + " " + fieldIn(colID, idColumns(texts))
+			err := r.db.eachVersion(ctx, t, query, span, func(v version) {
 				if i, ok := want[copyKey{v.id, v.time, v.rev}]; ok {
 					out[i] = true
 				}
@@ -407,6 +429,7 @@ func (r *replay) newPayloads(ctx context.Context, p *replayed) ([]encoded, error
 		}
 		k := chunkKey{dayOf(row.time), hash, fieldOf(row, colChunk)}
 		if hash != "" && have[k] {
+			r.payloads.add(p.tenant, row, colHash, fieldOf(row, colHash))
 			continue
 		}
 		have[k] = true
