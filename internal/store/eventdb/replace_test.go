@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -185,7 +184,7 @@ func TestReplaceRefused(t *testing.T) {
 	f := func(name string, refuse func(t *testing.T, db *DB) (allow func())) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // deletions wait more than they work
-			db := unflushed(t, t.TempDir(), Config{})
+			db, _ := onDisk(t)
 			before, clean := leak(t, db)
 			allow := refuse(t, db)
 			done, err := replaceIn(db, clean)
@@ -208,10 +207,6 @@ func TestReplaceRefused(t *testing.T) {
 		db.keeper.full.Store(true)
 		return func() { db.keeper.full.Store(false) }
 	})
-	f("below the floor", func(_ *testing.T, db *DB) func() {
-		inner := setEvents(db, fullDisk{db.events})
-		return func() { setEvents(db, inner) }
-	})
 	f("log failing", func(t *testing.T, db *DB) func() {
 		if err := db.Checkpoint(t.Context()); err != nil {
 			t.Fatal(err)
@@ -231,10 +226,34 @@ func TestReplaceRefused(t *testing.T) {
 	})
 }
 
-// fullDisk is an engine on a disk with too little space.
-type fullDisk struct{ engine }
+// onDisk opens a store on a disk of which a test says how much is free, and returns how to say so.
+func onDisk(t *testing.T) (db *DB, free func(bytes int64)) {
+	t.Helper()
+	disk := &fakeDisk{}
+	disk.bytes.Store(1 << 30)
+	db = openWith(t, t.TempDir(), disk.config())
+	return db, func(bytes int64) {
+		disk.bytes.Store(bytes)
+		db.room.look()
+	}
+}
 
-func (fullDisk) IsReadOnly() bool { return true }
+// TestReplaceBelowTheFloor: what TestReplaceRefused says holds for a disk that is short.
+func TestReplaceBelowTheFloor(t *testing.T) {
+	db, free := onDisk(t)
+	before, clean := leak(t, db)
+	free(50 << 20)
+	done, err := replaceIn(db, clean)
+	if _, again := signal.RetryAfter(err); !again || !errors.Is(err, store.ErrReadOnly) || done.Rows != 0 {
+		t.Errorf("replaced %+v, %v", done, err)
+	}
+	sameRows(t, selectAll(t, db, oldestFirst()), before)
+	free(1 << 30)
+	noneKept(t, db)
+	if done, err := replaceIn(db, clean); err != nil || done.Rows != 2 {
+		t.Fatalf("later: replaced %+v, %v", done, err)
+	}
+}
 
 // setEvents gives a store another engine and returns the one that it had. Nobody else asks the store but its keeper.
 func setEvents(db *DB, e engine) engine {
@@ -298,26 +317,23 @@ func TestReplacementWaitsForTheDisk(t *testing.T) {
 	noneKept(t, db)
 }
 
-// fillsUp is an engine whose disk is full as soon as it has deleted something.
+// fillsUp is an engine whose disk fills up when it deletes something.
 type fillsUp struct {
 	engine
-	full *atomic.Bool
+	fill func()
 }
 
 func (e fillsUp) DeleteRunTask(ctx context.Context, id string, at int64, tenants []logstorage.TenantID, f *logstorage.Filter) error {
-	e.full.Store(true)
+	e.fill()
 	return e.engine.DeleteRunTask(ctx, id, at, tenants, f)
 }
-
-func (e fillsUp) IsReadOnly() bool { return e.full.Load() }
 
 // TestDiskFullInTheMiddle: the store stops taking writes when the rows are removed. Whoever asked is told, and asking again brings
 // them back.
 func TestDiskFullInTheMiddle(t *testing.T) {
-	db := unflushed(t, t.TempDir(), Config{})
+	db, free := onDisk(t)
 	before, clean := leak(t, db)
-	var full atomic.Bool
-	inner := setEvents(db, fillsUp{db.events, &full})
+	inner := setEvents(db, fillsUp{db.events, func() { free(50 << 20) }})
 	for range 2 { // the second time nothing is removed
 		done, err := replaceIn(db, clean)
 		if _, again := signal.RetryAfter(err); !again || !errors.Is(err, store.ErrReadOnly) || done.Rows != 0 {
@@ -328,6 +344,7 @@ func TestDiskFullInTheMiddle(t *testing.T) {
 		t.Errorf("%d rows, want those that were not replaced", n)
 	}
 	setEvents(db, inner)
+	free(1 << 30)
 	if done, err := replaceIn(db, clean); err != nil || done.Rows != 2 {
 		t.Errorf("replaced %+v, %v", done, err)
 	}
