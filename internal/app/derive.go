@@ -117,7 +117,11 @@ func (a *App) derive() store.Observer {
 	})
 	a.budgets = team.NewBudgets(budgetList(a.cfg.Budgets), nil)
 	all := observers{
-		{"spanmetrics", a.spanMetrics}, {"live", a.live}, {"budgets", a.budgets}, {"due", a.follow()}, {"tail", a.followLogs()},
+		{"spanmetrics", a.spanMetrics},
+		{"live", a.live},
+		{"budgets", a.budgets},
+		{"due", a.follow()},
+		{"tail", a.followLogs()},
 		{"withheld", withheld{&a.content}},
 	}
 	if a.tap != nil {

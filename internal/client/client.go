@@ -91,7 +91,7 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (json.R
 
 // unanswered says why a request has no answer. A server that can't be dialled is not slow.
 func (c *Client) unanswered(err error) error {
-	if op, dialled := errors.AsType[*net.OpError](err); late(err) && !(dialled && op.Op == "dial") {
+	if op, dialled := errors.AsType[*net.OpError](err); late(err) && (!dialled || op.Op != "dial") {
 		return fmt.Errorf("ask %s: %w", c.base, ErrSlow)
 	}
 	return fmt.Errorf("%w at %s", ErrUnreachable, c.base)

@@ -540,7 +540,8 @@ func TestReplacedIdsSurviveACrash(t *testing.T) {
 func oddRows() []store.Row {
 	r := store.Row{Kind: store.KindTask, ID: "\xff", Time: -5}
 	for i, v := range []store.Value{
-		{}, store.String(""), store.String("a\xffb"), store.Bool(true), store.Bool(false), store.Int(math.MinInt64), store.Int(math.MaxInt64),
+		{},
+		store.String(""), store.String("a\xffb"), store.Bool(true), store.Bool(false), store.Int(math.MinInt64), store.Int(math.MaxInt64),
 		store.Double(math.Copysign(0, -1)), store.Double(math.NaN()), store.Double(math.Float64frombits(0x7ff8000000000123)), store.Double(math.Inf(-1)),
 		store.Bytes("\x00\xff"), store.SliceJSON(`[1]`), store.MapJSON("no JSON"),
 	} {
