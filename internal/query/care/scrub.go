@@ -147,21 +147,23 @@ func (c *Care) scrubbed(ctx context.Context, p signal.Project, k store.Kind, ids
 		if err != nil {
 			return nil, nil, err
 		}
+		if size >= bytesPerScrub {
+			continue // an answer that is not whole says so at its end
+		}
 		row := r.Clone()
 		scrubRow(row, re)
 		rows, seen[row.ID] = append(rows, *row), true
 		for _, f := range row.Fields {
 			size += len(f.Value.Text())
 		}
-		if size < bytesPerScrub {
-			continue
+	}
+	if size < bytesPerScrub {
+		return rows, nil, nil
+	}
+	for _, id := range ids {
+		if !seen[id] {
+			left = append(left, id)
 		}
-		for _, id := range ids {
-			if !seen[id] {
-				left = append(left, id)
-			}
-		}
-		break
 	}
 	return rows, left, nil
 }

@@ -92,7 +92,11 @@ func (db *DB) tidy(ctx context.Context) error {
 	used, err := folderBytes(db.dir)
 	if err == nil && used > db.cfg.MaxDiskBytes-db.cfg.MaxDiskBytes/reservePart {
 		// The log first: what it holds is in the engine as well, or will be.
-		if err = db.finishCheckpoint(ctx); err == nil {
+		err = db.finishCheckpoint(ctx)
+		if errors.Is(err, store.ErrReadOnly) {
+			err = nil // no room for it: the more reason to evict
+		}
+		if err == nil {
 			used, err = folderBytes(db.dir)
 		}
 	}
@@ -195,7 +199,11 @@ func (db *DB) writable() error {
 // Room returns an error, to be tried again, while nothing may be written to the folder's disk: for those who keep files beside
 // the store's.
 func (db *DB) Room() error {
-	if why := db.room.refusal(); why != "" {
+	why := db.room.refusal()
+	if len(db.cfg.Nodes) > 0 && db.logDiskLow() {
+		why = db.tooFull()
+	}
+	if why != "" {
 		return signal.Retryable(fmt.Errorf("%w: %s", store.ErrReadOnly, why), 10*time.Second)
 	}
 	return nil
@@ -207,7 +215,7 @@ func (db *DB) refusal() string {
 		return "too many rows wait for storage nodes that do not answer"
 	}
 	if len(db.cfg.Nodes) > 0 && db.logDiskLow() {
-		return fmt.Sprintf("less than %d MiB are free", db.cfg.MinFreeBytes>>20)
+		return db.tooFull()
 	}
 	if why := db.room.refusal(); why != "" {
 		return why
@@ -216,6 +224,10 @@ func (db *DB) refusal() string {
 		return fmt.Sprintf("the disk budget of %d MiB is used up by the present day", db.cfg.MaxDiskBytes>>20)
 	}
 	return ""
+}
+
+func (db *DB) tooFull() string {
+	return fmt.Sprintf("less than %d MiB are free", db.cfg.MinFreeBytes>>20)
 }
 
 // logDiskLow tells whether the log's disk, which with storage nodes grows for as long as one of them is away, has less space

@@ -157,7 +157,7 @@ func (db *DB) checkpointLoop(done <-chan struct{}) {
 		timer.Reset(db.cfg.CheckpointEvery)
 		err := db.tryCheckpoint(context.Background())
 		if err == nil {
-			db.retryReplacements(context.Background())
+			db.retryPending(context.Background())
 			continue
 		}
 		if !errors.Is(err, errMerging) {

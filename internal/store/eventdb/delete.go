@@ -92,6 +92,7 @@ func (db *DB) bury(ctx context.Context, t *tombstone) error {
 }
 
 func (db *DB) buryReplaced(ctx context.Context, t *tombstone) error {
+	defer db.flight.hold()() // no id of these rows is forgotten while they are away
 	tenant, err := db.projects.create(t.Project)
 	if err != nil {
 		return err
@@ -381,8 +382,8 @@ func quoteAll(texts []string) string {
 	return strings.Join(quoted, ",")
 }
 
-// deleteRows runs a delete task of the engine and waits for its end. The engine keeps the task on disk until it is
-// done, so that a crash only delays it.
+// deleteRows runs a delete task of the engine and waits for its end, and for that of all others of the tenant: the engine keeps
+// tasks on disk until they are done, and one of a deletion that was interrupted would remove what was written again since.
 func deleteRows(ctx context.Context, e engine, t logstorage.TenantID, query string) error {
 	f, err := logstorage.ParseFilter(query)
 	if err != nil {
@@ -401,7 +402,7 @@ func deleteRows(ctx context.Context, e engine, t logstorage.TenantID, query stri
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(tasks, func(d *logstorage.DeleteTask) bool { return d.TaskID == id }) {
+		if !slices.ContainsFunc(tasks, func(d *logstorage.DeleteTask) bool { return slices.Contains(d.TenantIDs, t) }) {
 			return nil
 		}
 		select {

@@ -1,10 +1,13 @@
 package eventdb
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 
 	"github.com/mindscope/mindscope/internal/signal"
 	"github.com/mindscope/mindscope/internal/store"
@@ -76,4 +79,29 @@ func TestDeleteRevised(t *testing.T) {
 		t.Fatalf("deleted %d, %v", n, err)
 	}
 	sameRows(t, selectAll(t, db, store.Select{Scope: store.Scope{Kind: store.KindTask}}), []store.Row{task("b", 0, "running")})
+}
+
+// lingers is an engine that still has a delete task of a deletion which was interrupted.
+type lingers struct {
+	engine
+	tenant logstorage.TenantID
+	left   *int
+}
+
+func (e lingers) DeleteActiveTasks(ctx context.Context) ([]*logstorage.DeleteTask, error) {
+	tasks, err := e.engine.DeleteActiveTasks(ctx)
+	if *e.left--; *e.left >= 0 {
+		tasks = append(tasks, &logstorage.DeleteTask{TaskID: "of a deletion before", TenantIDs: []logstorage.TenantID{e.tenant}})
+	}
+	return append(tasks, &logstorage.DeleteTask{TaskID: "of another", TenantIDs: []logstorage.TenantID{{ProjectID: e.tenant.ProjectID + 1}}}), err
+}
+
+// TestDeleteWaitsForOthers: what is written after a deletion must not be removed by one that was interrupted before.
+func TestDeleteWaitsForOthers(t *testing.T) {
+	db := openTest(t, t.TempDir())
+	left := 100
+	e := lingers{db.events, tenant(0), &left}
+	if err := deleteRows(t.Context(), e, tenant(0), fieldIs(colID, "nobody")); err != nil || left >= 0 {
+		t.Errorf("%v, while the other task had %d looks to go", err, left)
+	}
 }

@@ -304,11 +304,19 @@ func (db *DB) buryPending(ctx context.Context) error {
 	if err := db.deletions.forget(db.cfg.Clock().Add(-db.cfg.Retention - 2*day)); err != nil {
 		return fmt.Errorf("tidy deletions: %w", err)
 	}
-	for _, t := range db.deletions.pending() {
+	pending := db.deletions.pending()
+	if len(pending) > 0 {
+		db.room.makeWay()
+	}
+	for _, t := range pending {
 		db.cfg.Logger.Info("deleting again what was deleted before", "deletion", t.ID, "at", t.At, "rows", len(t.Rows), "replaced", t.Replaces)
 		err := db.repeat(ctx, t)
 		if _, later := signal.RetryAfter(err); later && t.Replaces {
 			db.cfg.Logger.Warn("rows that were being replaced are kept aside until the store can write: it is tried again", "deletion", t.ID, "error", err)
+			// A sender that repeats one of them meanwhile must not store it as it was.
+			if _, _, err := db.prepareReplacement(t); err != nil {
+				return fmt.Errorf("repeat a replacement: %w", err)
+			}
 			continue
 		}
 		if err != nil {

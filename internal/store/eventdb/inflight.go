@@ -15,6 +15,7 @@ type inFlight struct {
 	batches  map[*batch]struct{}
 	failures uint64
 	opened   time.Time // with its monotonic clock
+	held     *int32    // since when rows are replaced, nil when none are
 }
 
 // engineLag is after how many seconds rows of batches that are in the log can be found in the engine, with room.
@@ -31,7 +32,23 @@ func (f *inFlight) findable() int32 {
 	for b := range f.batches {
 		at = min(at, b.began)
 	}
+	if f.held != nil {
+		at = min(at, *f.held)
+	}
 	return at
+}
+
+// hold says that rows whose ids are claimed from now on are in the engine only after release. It is for one at a time.
+func (f *inFlight) hold() (release func()) {
+	now := f.now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held = &now
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.held = nil
+	}
 }
 
 // begin registers a batch before its first claim.

@@ -307,7 +307,20 @@ func sameNode(a, b string) bool {
 
 // DeleteActiveTasks implements engine.
 func (n *nodes) DeleteActiveTasks(ctx context.Context) ([]*logstorage.DeleteTask, error) {
-	return n.sel.DeleteActiveTasks(ctx)
+	tasks, err := n.sel.DeleteActiveTasks(ctx)
+	var ours []*logstorage.DeleteTask
+	for _, task := range tasks {
+		var projects []logstorage.TenantID
+		for _, t := range task.TenantIDs {
+			if t.AccountID == n.account || slices.Contains(n.moved, t.AccountID) {
+				projects = append(projects, logstorage.TenantID{ProjectID: t.ProjectID})
+			}
+		}
+		if len(projects) > 0 {
+			ours = append(ours, &logstorage.DeleteTask{TaskID: task.TaskID, TenantIDs: projects, Filter: task.Filter, StartTime: task.StartTime})
+		}
+	}
+	return ours, err
 }
 
 // UpdateStats implements engine. Rows are those of this store that can be seen now; bytes are the nodes' own figures,

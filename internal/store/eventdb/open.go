@@ -501,6 +501,9 @@ func (db *DB) Close() error {
 		last.engine = db.done.engine // nodes write to their disks in their own time: the next start asks them
 	}
 	last, err := db.withState(last)
+	if db.room.refusal() != "" {
+		defer db.room.keepRoom()() // the engine writes what it has in memory
+	}
 	db.closeEngines()
 	if err == nil {
 		err = db.finish(last)

@@ -74,6 +74,13 @@ func TestFindable(t *testing.T) {
 	}
 	f.end(long, false)
 	f.end(short, false)
+	release := f.hold()
+	f.opened = f.opened.Add(-time.Hour)
+	if at := f.findable(); at != 3600 {
+		t.Errorf("while rows are replaced: %d", at)
+	}
+	release()
+	f.opened = f.opened.Add(time.Hour)
 	if at := f.findable(); at != 3600-engineLag {
 		t.Errorf("after them: %d", at)
 	}

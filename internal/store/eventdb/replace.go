@@ -22,7 +22,7 @@ const replaceBytes = 32 << 20
 
 // Replace implements store.Replacer. The new rows are on disk before anything is removed, beside a tombstone that says so;
 // then the stored ones go as those of a Delete do, and the new ones are written as those of a Write. What is left of
-// that after a crash is done at the next open, and after a failed write beside the checkpoints (endReplacements). The file
+// that after a crash is done at the next open, and after a failed write beside the checkpoints (endPending). The file
 // is not redacted: its rows were stored before.
 func (db *DB) Replace(ctx context.Context, p signal.Project, k store.Kind, rows []store.Row) (store.Replaced, error) {
 	if err := store.CheckReplace(k, rows); err != nil {
@@ -41,7 +41,7 @@ func (db *DB) Replace(ctx context.Context, p signal.Project, k store.Kind, rows 
 	if !known || len(rows) == 0 {
 		return store.Replaced{}, nil
 	}
-	if err := db.endReplacements(ctx); err != nil {
+	if err := db.endPending(ctx); err != nil {
 		return store.Replaced{}, fmt.Errorf("end an earlier replacement: %w", err)
 	}
 	if err := db.takesWrites(p, tenant); err != nil {
@@ -307,31 +307,37 @@ func ofRevisions(revs map[int64]bool) string {
 	return query
 }
 
-// endReplacements ends those whose rows could not be written. Their rows are removed first again: some may have been
-// written.
-func (db *DB) endReplacements(ctx context.Context) error {
+// endPending ends removals that failed, and replacements whose rows could not be written: these are removed first again, since
+// some may have been written.
+func (db *DB) endPending(ctx context.Context) error {
 	for _, t := range db.deletions.pending() {
-		if !t.Replaces {
-			continue
-		}
-		tenant, err := db.projects.create(t.Project)
-		if err == nil {
-			err = db.takesWrites(t.Project, tenant)
+		var err error
+		if t.Replaces {
+			err = db.takeReplacement(t)
 		}
 		if err == nil {
-			err = db.bury(ctx, t)
+			err = db.bury(context.WithoutCancel(ctx), t)
 		}
 		if err != nil {
 			return err
 		}
-		db.cfg.Logger.Info("rows came back that were being replaced when the store could not write", "deletion", t.ID)
+		db.cfg.Logger.Info("what was being removed or replaced when the store could not write is done", "deletion", t.ID, "replaced", t.Replaces)
 	}
 	return nil
 }
 
-// retryReplacements is endReplacements for who has nobody waiting.
-func (db *DB) retryReplacements(ctx context.Context) {
-	if !slices.ContainsFunc(db.deletions.pending(), func(t *tombstone) bool { return t.Replaces }) || db.enter() != nil {
+// takeReplacement tells whether the rows of a replacement could be written.
+func (db *DB) takeReplacement(t *tombstone) error {
+	tenant, err := db.projects.create(t.Project)
+	if err == nil {
+		err = db.takesWrites(t.Project, tenant)
+	}
+	return err
+}
+
+// retryPending is endPending for who has nobody waiting.
+func (db *DB) retryPending(ctx context.Context) {
+	if len(db.deletions.pending()) == 0 || db.enter() != nil {
 		return
 	}
 	defer db.leave()
@@ -339,8 +345,8 @@ func (db *DB) retryReplacements(ctx context.Context) {
 		return // the next checkpoint is soon enough
 	}
 	defer db.deletions.running.Unlock()
-	if err := db.endReplacements(ctx); err != nil {
-		db.cfg.Logger.Warn("rows that were being replaced are kept aside until the store can write: it is tried again", "error", err)
+	if err := db.endPending(ctx); err != nil {
+		db.cfg.Logger.Warn("what was being removed or replaced waits until the store can write: it is tried again", "error", err)
 	}
 }
 

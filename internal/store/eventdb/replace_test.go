@@ -296,13 +296,13 @@ func TestReplacementWaitsForTheDisk(t *testing.T) {
 	if n := len(selectAll(t, full, store.Select{})); n != 2 {
 		t.Errorf("%d rows while nothing can be written", n)
 	}
-	full.retryReplacements(t.Context())
+	full.retryPending(t.Context())
 	if n := len(full.deletions.pending()); n != 1 {
 		t.Fatalf("%d replacements are pending on a full disk", n)
 	}
 
 	db.keeper.full.Store(true)
-	db.retryReplacements(t.Context())
+	db.retryPending(t.Context())
 	if n := len(db.deletions.pending()); n != 1 {
 		t.Fatalf("%d replacements are pending in a full folder", n)
 	}
@@ -391,7 +391,7 @@ func TestDeleteReachesKeptRows(t *testing.T) {
 		t.Errorf("what was deleted is still in %q", left)
 	}
 	db.keeper.full.Store(false)
-	db.retryReplacements(t.Context())
+	db.retryPending(t.Context())
 	want := []store.Row{before[0], before[2], clean[1]}
 	check := func(db *DB, want []store.Row) {
 		t.Helper()
@@ -436,7 +436,7 @@ func TestRepeatWhileReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameRows(t, selectAll(t, db, oldestFirst()), scrubbedRows(before, clean))
-	db.retryReplacements(t.Context())
+	db.retryPending(t.Context())
 	noneKept(t, db)
 }
 
@@ -452,7 +452,7 @@ func TestLaterTombstoneHasTheLastWord(t *testing.T) {
 	if err := errors.Join(db.deletions.add(stone), db.bury(t.Context(), stone)); err != nil {
 		t.Fatal(err)
 	}
-	db.retryReplacements(t.Context())
+	db.retryPending(t.Context())
 	if err := db.Flush(); err != nil {
 		t.Fatal(err)
 	}

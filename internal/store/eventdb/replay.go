@@ -49,7 +49,9 @@ func (db *DB) openLog() error {
 	}
 	r := &replay{
 		db: db, done: c, last: max(c.engine, c.observed), pending: map[signal.Project]*replayed{},
-		events: samples{}, payloads: samples{},
+	}
+	if len(db.cfg.Nodes) == 0 { // docs/storage-nodes.md says what holds there
+		r.events, r.payloads = samples{}, samples{}
 	}
 	start := time.Now()
 	if err := r.segments(segments); err != nil {
@@ -99,14 +101,11 @@ type replay struct {
 	rows    int
 	// told are records that the Observer waits for, until their payloads can be read.
 	told []*logRecord
-	// events and payloads have rows that the engines had already.
+	// events and payloads have rows that the engines had already; nil with nodes.
 	events, payloads samples
 }
 
 func (r *replay) nameStreams(ctx context.Context) error {
-	if len(r.db.cfg.Nodes) > 0 {
-		return nil // docs/storage-nodes.md says what holds there
-	}
 	if err := r.db.nameStreams(ctx, r.db.events, r.events); err != nil {
 		return err
 	}

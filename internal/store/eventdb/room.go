@@ -155,6 +155,13 @@ func (r *room) sharedWithLog() bool {
 	return syscall.Stat(r.dir, &folder) == nil && syscall.Stat(filepath.Join(r.dir, dirWAL), &wal) == nil && folder.Dev == wal.Dev
 }
 
+// makeWay gives the reserve up when there is too little for a removal.
+func (r *room) makeWay() {
+	if r != nil && r.enough("a removal") != nil {
+		r.makeRoom(r.spare())
+	}
+}
+
 // enough returns an error when there is no room for what makes files beside rows.
 func (r *room) enough(what string) error {
 	if r == nil {

@@ -26,7 +26,7 @@ type lostStream struct {
 
 // sample is one stored row of a stream.
 type sample struct {
-	row encoded
+	row encoded // its time and what names its stream
 	// is is the condition of the row, its stream aside.
 	is string
 }
@@ -36,13 +36,21 @@ type samples map[lostStream]sample
 
 // add notes a row that the engine has.
 func (s samples) add(t logstorage.TenantID, row *encoded, column, value string) {
+	if s == nil {
+		return
+	}
 	var names strings.Builder
 	for _, f := range row.fields[:row.streams] {
 		names.WriteString(strconv.Quote(f.Name) + strconv.Quote(f.Value))
 	}
 	k := lostStream{t, dayOf(row.time), names.String()}
 	if _, ok := s[k]; !ok {
-		s[k] = sample{*row, fieldIs(column, value)}
+		// The row's texts are parts of a whole record.
+		names := encoded{time: row.time, streams: row.streams}
+		for _, f := range row.fields[:row.streams] {
+			names.add(f.Name, strings.Clone(f.Value))
+		}
+		s[k] = sample{names, strings.Clone(fieldIs(column, value))}
 	}
 }
 
