@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,21 +34,23 @@ func (r *reads) Select(ctx context.Context, p signal.Project, q store.Select) it
 // keeper asks the same Questions again and again.
 type keeper struct {
 	t    *testing.T
-	now  time.Time
+	now  atomic.Int64 // nanoseconds; the store looks at the clock, too
 	db   store.Events
 	seen *reads
 	q    *Questions
 }
 
 func newKeeper(t *testing.T, open func(*testing.T, func() time.Time) store.Events) *keeper {
-	k := &keeper{t: t, now: at.Add(time.Hour)}
-	clock := func() time.Time { return k.now }
-	k.db = open(t, clock)
+	k := &keeper{t: t}
+	k.now.Store(at.Add(time.Hour).UnixNano())
+	k.db = open(t, k.clock)
 	k.seen = &reads{Events: k.db}
-	k.q = New(overlay.New(k.seen, clock), Options{Clock: clock})
+	k.q = New(overlay.New(k.seen, k.clock), Options{Clock: k.clock})
 	k.q.keepFrom = 3
 	return k
 }
+
+func (k *keeper) clock() time.Time { return time.Unix(0, k.now.Load()).UTC() }
 
 func inMemory(_ *testing.T, clock func() time.Time) store.Events {
 	return memdb.New(memdb.Config{Clock: clock})
@@ -70,7 +73,7 @@ func onDisk(t *testing.T, clock func() time.Time) store.Events {
 // ask lists the tasks, and compares them with what is summed up anew. It returns whether spans were read for it.
 func (k *keeper) ask() bool {
 	k.t.Helper()
-	k.now = k.now.Add(20 * time.Second)
+	k.now.Add(int64(20 * time.Second))
 	k.seen.spans = 0
 	if f, ok := k.db.(interface{ Flush() error }); ok {
 		if err := f.Flush(); err != nil {
@@ -82,8 +85,7 @@ func (k *keeper) ask() bool {
 		k.t.Fatal(err)
 	}
 	read := k.seen.spans > 0
-	clock := func() time.Time { return k.now }
-	want, err := New(overlay.New(k.db, clock), Options{Clock: clock}).Tasks(k.t.Context(), p, TaskQuery{})
+	want, err := New(overlay.New(k.db, k.clock), Options{Clock: k.clock}).Tasks(k.t.Context(), p, TaskQuery{})
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,12 +116,13 @@ func TestDiskBudget(t *testing.T) {
 
 func TestRetention(t *testing.T) {
 	now := time.Now().UTC()
-	clock := now
+	var clock atomic.Int64 // the store looks at it, too
+	clock.Store(now.UnixNano())
 	dir := t.TempDir()
-	cfg := Config{Retention: 4 * day, PayloadRetention: 2 * day, Clock: func() time.Time { return clock }}
+	cfg := Config{Retention: 4 * day, PayloadRetention: 2 * day, Clock: func() time.Time { return time.Unix(0, clock.Load()) }}
 	db := openWith(t, dir, cfg)
 	writeDays(t, db, now, 2)
-	clock = now.Truncate(day).Add(3 * day)
+	clock.Store(now.Truncate(day).Add(3 * day).UnixNano())
 	if err := db.tidy(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +130,7 @@ func TestRetention(t *testing.T) {
 	if got := len(selectAll(t, db, store.Select{})); got != 40 {
 		t.Errorf("%d spans within their retention", got)
 	}
-	clock = now.Truncate(day).Add(4*day + time.Hour)
+	clock.Store(now.Truncate(day).Add(4*day + time.Hour).UnixNano())
 	if err := db.tidy(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -488,8 +489,9 @@ func TestRestoreScrubsAgain(t *testing.T) {
 // further ahead than is accepted stays.
 func TestReplaceOverTime(t *testing.T) {
 	now := time.Now().UTC()
-	clock := now
-	db := openWith(t, t.TempDir(), Config{Retention: 4 * day, Clock: func() time.Time { return clock }})
+	var clock atomic.Int64 // the store looks at it, too
+	clock.Store(now.UnixNano())
+	db := openWith(t, t.TempDir(), Config{Retention: 4 * day, Clock: func() time.Time { return time.Unix(0, clock.Load()) }})
 	at := func(id string, ago time.Duration) store.Row {
 		return span(id, "x", now.Add(-ago).UnixNano(), field("attr.text", store.String("old "+id)))
 	}
@@ -509,13 +511,13 @@ func TestReplaceOverTime(t *testing.T) {
 		}
 		return rows
 	}
-	clock = now.Add(-2 * day)
+	clock.Store(now.Add(-2 * day).UnixNano())
 	want := replaceAll("first", store.Replaced{Rows: 3})
 	sameRows(t, selectAll(t, db, oldestFirst()), want)
-	clock = now.Add(time.Hour)
+	clock.Store(now.Add(time.Hour).UnixNano())
 	want = replaceAll("second", store.Replaced{Rows: 2, Expired: 1})
 	sameRows(t, selectAll(t, db, oldestFirst()), want[1:])
-	clock = now
+	clock.Store(now.UnixNano())
 	if n := len(selectAll(t, db, store.Select{})); n != 2 {
 		t.Errorf("%d rows: one came back that was past its retention", n)
 	}
