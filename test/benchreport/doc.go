@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -144,8 +145,12 @@ func (r row) target(v float64) (text, met string) {
 
 // withUnit writes a figure with its unit; × stands for "times as much".
 func withUnit(v float64, unit string) string {
-	digits := strconv.FormatFloat(v, 'f', -1, 64)
-	whole, rest, _ := strings.Cut(digits, ".")
+	decimals := 1 // or four digits in all
+	if v != 0 {
+		decimals = max(1, 3-int(math.Floor(math.Log10(math.Abs(v)))))
+	}
+	whole, rest, _ := strings.Cut(strconv.FormatFloat(v, 'f', decimals, 64), ".")
+	rest = strings.TrimRight(rest, "0")
 	for i := len(whole) - 3; i > 0 && whole[i-1] != '-'; i -= 3 {
 		whole = whole[:i] + " " + whole[i:]
 	}
