@@ -19,24 +19,11 @@ import (
 	"github.com/mindscope/mindscope/test/harness"
 )
 
-// smallDisk mounts a small disk at a new folder and returns the folder. It takes the right to mount: in CI its lack is a
-// failure, for nothing else shows what a full disk does to the whole server.
-func smallDisk(t *testing.T, mib int) string {
+// smallDisk mounts a small disk at a new folder and returns the folder.
+func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib))
-	switch {
-	case errors.Is(err, syscall.EPERM) && os.Getenv("CI") == "":
-		t.Skip("this test mounts a tmpfs: run it as root, or with CAP_SYS_ADMIN")
-	case errors.Is(err, syscall.EPERM):
-		t.Fatal("this test mounts a tmpfs: CI must run it as root, or with CAP_SYS_ADMIN")
-	case err != nil:
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for syscall.Unmount(dir, syscall.MNT_DETACH) == nil { // a view over it, too
-		}
-	})
+	harness.SmallDisk(t, dir, 256<<20)
 	return dir
 }
 
@@ -196,7 +183,7 @@ var roomArgs = []string{"--store.min-free-mib", "32"}
 // floor, then to the last byte. Senders are told to send again, readers go on, the process lives. With room again the same
 // process takes the same requests.
 func TestWholeDiskFull(t *testing.T) {
-	data := smallDisk(t, 256)
+	data := smallDisk(t)
 	s := harness.Start(t, harness.Options{Data: data, Args: roomArgs})
 	first := request{number: 1, spans: 20, at: time.Now()}
 	mustSend(t, s, first)
@@ -249,7 +236,7 @@ func TestDiskFillsAtOnce(t *testing.T) {
 		rounds = 10
 	}
 	for range rounds {
-		data := smallDisk(t, 256)
+		data := smallDisk(t)
 		s := harness.Start(t, harness.Options{Data: data, Args: roomArgs})
 		first := request{number: 1, spans: 20, at: time.Now()}
 		mustSend(t, s, first)
@@ -329,7 +316,7 @@ func TestReadOnlyDisk(t *testing.T) {
 		}
 	}
 	options := func(data string) harness.Options { return harness.Options{Data: data, Args: roomArgs} }
-	takeAway(t, func() string { return smallDisk(t, 256) }, options, func(data string) {
+	takeAway(t, func() string { return smallDisk(t) }, options, func(data string) {
 		mount(data, syscall.MS_BIND)
 		mount(data, syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY)
 	}, func(data string) {

@@ -24,7 +24,11 @@ import (
 func TestLogDiskWhileANodeIsAway(t *testing.T) {
 	const disk, floor = 12 << 20, 6 << 20
 	dir := t.TempDir()
-	smallDisk(t, filepath.Join(dir, "wal"), disk)
+	wal := filepath.Join(dir, "wal")
+	if err := os.MkdirAll(wal, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	harness.SmallDisk(t, wal, disk)
 	nodes := startNodes(t, 2)
 	db, err := eventdb.Open(dir, eventdb.Config{Nodes: addrs(nodes), NodeSettle: settle, MinFreeBytes: floor, CheckpointEvery: time.Second, SegmentBytes: 1 << 20})
 	if err != nil {
@@ -78,22 +82,6 @@ func TestLogDiskWhileANodeIsAway(t *testing.T) {
 		}
 		return err
 	})
-}
-
-// smallDisk mounts a disk in memory, for which the test must have the right.
-func smallDisk(t *testing.T, dir string, size int) {
-	t.Helper()
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		t.Fatal(err)
-	}
-	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size))
-	if errors.Is(err, syscall.EPERM) {
-		t.Skip("this user may not mount; TestFreeSpaceFloorOfTheLog has the part of it that needs no disk")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 }
 
 // noise is text that hardly compresses.
