@@ -42,34 +42,35 @@ type encoder struct {
 	redact  func(string) (string, bool)
 	cuts    []cut
 	names   map[string]*nameFacts
-	row     uint64 // number of the row at hand
+	last    *nameFacts // of the field before
+	number  uint64     // of the row at hand
 	types   []byte
 	special []special
 	buf     []byte
-	// piece is what the columns of rows are cut from; pieceLen is how long the next one is.
-	piece    []logstorage.Field
-	pieceLen int
-	inline   int
-	invalid  bool   // some text is no valid UTF-8
-	odds     []byte // words in mixed case, see oddwords.go
+	pieces  pieces
+	row     []logstorage.Field // the columns of the row at hand
+	orders  columnOrders
+	shape   uint64 // stands for the columns of the row at hand, in their order
+	inline  int
+	invalid bool   // some text is no valid UTF-8
+	odds    []byte // words in mixed case, see oddwords.go
 }
 
-// encode returns the columns of r. The result does not share memory with the encoder.
-// The error names the reason why the engine can't hold the row.
+// encode returns the columns of r, those of its stream in front and the others in the order of their names, as the engine
+// wants them. They are valid until e.pieces are free; the rest of the result shares no memory with the encoder. The error names the reason why the engine can't hold the row.
 func (e *encoder) encode(r *store.Row) (encoded, error) {
 	if r.ID == "" || len(r.ID) > maxIDLen {
 		return encoded{}, fmt.Errorf("row id of %d bytes: 1 to %d are allowed", len(r.ID), maxIDLen)
 	}
 	e.reset()
-	out := encoded{time: r.Time, fields: e.room(len(r.Fields) + moreFields)}
+	out := encoded{time: r.Time, fields: e.row[:0]}
 	out.add(colKind, string(r.Kind))
 	e.odd(string(r.Kind))
 	out.streams = 1
 	service := serviceOf(r)
 	if service >= 0 {
-		out.add(colService, r.Fields[service].Value.Text())
+		e.addOurs(&out, colService, r.Fields[service].Value.Text())
 		out.streams = 2
-		e.name(colService)
 		e.odd(r.Fields[service].Value.Text())
 	}
 	out.add(colID, idColumn(r.ID))
@@ -79,23 +80,12 @@ func (e *encoder) encode(r *store.Row) (encoded, error) {
 		}
 	}
 	e.finish(&out)
+	e.row = out.fields
+	out.fields = e.orders.sort(&e.pieces, e.row, out.streams, e.shape)
 	if n := logstorage.EstimatedJSONRowLen(out.fields); n > maxRowLen {
 		return encoded{}, fmt.Errorf("row of %d bytes after its texts were kept apart: the store holds %d", n, maxRowLen)
 	}
 	return out, nil
-}
-
-// moreFields is how many columns a row has beside its fields: kind, id, types, odd words, special values.
-const moreFields = 5
-
-// room returns an empty slice for n fields, a part of a piece that the rows of a batch share.
-func (e *encoder) room(n int) []logstorage.Field {
-	if cap(e.piece)-len(e.piece) < n {
-		e.piece = make([]logstorage.Field, 0, max(n, e.pieceLen))
-	}
-	at := len(e.piece)
-	e.piece = e.piece[:at+n]
-	return e.piece[at : at : at+n]
 }
 
 // serviceOf returns which field names the row's stream beside the kind, -1 when none can.
@@ -114,9 +104,11 @@ func serviceOf(r *store.Row) int {
 
 func (e *encoder) reset() {
 	if e.names == nil || len(e.names) > maxNames {
-		e.names = map[string]*nameFacts{}
+		e.names, e.orders = map[string]*nameFacts{}, columnOrders{}
 	}
-	e.row++
+	e.shape = 0
+	e.last = nil
+	e.number++
 	e.types, e.special, e.inline = e.types[:0], e.special[:0], 0
 	e.invalid = false
 	e.odds = e.odds[:0]
@@ -124,9 +116,13 @@ func (e *encoder) reset() {
 
 // nameFacts is what an encoder knows of a field's name.
 type nameFacts struct {
+	text    string
+	number  uint64 // from 1 on
 	column  bool
 	implied store.Type
 	row     uint64 // the last one that has it
+	// next is the name that stood behind it the last time: most rows have the same names in the same order.
+	next *nameFacts
 }
 
 // maxNames bounds the names an encoder remembers, between rows.
@@ -134,14 +130,32 @@ const maxNames = 10_000
 
 // name tells what is known of a name, and whether the row at hand has had it.
 func (e *encoder) name(text string) (f *nameFacts, repeated bool) {
-	f = e.names[text]
-	if f == nil {
-		f = &nameFacts{column: columnName(text), implied: impliedType(text)}
-		e.names[strings.Clone(text)] = f
+	if e.last != nil && e.last.next != nil && e.last.next.text == text {
+		f = e.last.next
+	} else if f = e.names[text]; f == nil {
+		text = strings.Clone(text)
+		f = &nameFacts{text: text, number: uint64(len(e.names) + 1), column: columnName(text), implied: impliedType(text)}
+		e.names[text] = f
 	}
-	repeated = f.row == e.row
-	f.row = e.row
+	if e.last != nil {
+		e.last.next = f
+	}
+	e.last = f
+	repeated = f.row == e.number
+	f.row = e.number
 	return f, repeated
+}
+
+// add adds the column of a name.
+func (e *encoder) add(out *encoded, name *nameFacts, value string) {
+	out.add(name.text, value)
+	e.shape = (e.shape ^ name.number) * 0x100000001b3 // FNV-1a's step
+}
+
+// addOurs adds a column of this package's own.
+func (e *encoder) addOurs(out *encoded, name, value string) {
+	f, _ := e.name(name)
+	e.add(out, f, value)
 }
 
 func (o *encoded) add(name, value string) {
@@ -170,7 +184,7 @@ func (e *encoder) field(out *encoded, f store.Field) {
 	if t != name.implied {
 		e.tag(typeLetters[t], f.Name)
 	}
-	out.add(f.Name, text)
+	e.add(out, name, text)
 	e.odd(text)
 	e.inline += len(text)
 	// What the name says is a number must be one for the engine's arithmetic to be right, and what looks like one too.
@@ -204,7 +218,7 @@ func (e *encoder) finish(out *encoded) {
 		e.describe(out, colTypes, string(e.types))
 	}
 	if odd := e.oddColumn(); odd != "" {
-		out.add(colOdd, odd)
+		e.addOurs(out, colOdd, odd)
 	}
 	if e.invalid {
 		// The engine draws the edges of words differently there: text searches look at such rows themselves.
@@ -219,17 +233,17 @@ func (e *encoder) finish(out *encoded) {
 	}
 	e.buf = b
 	if len(b) <= maxSpecialLen {
-		out.add(colSpecial, string(b))
+		e.addOurs(out, colSpecial, string(b))
 		return
 	}
 	all := special{colSpecial, modeRef, store.TypeString, e.payload(out, string(b), true).String()}
-	out.add(colSpecial, string(all.append(nil)))
+	e.addOurs(out, colSpecial, string(all.append(nil)))
 }
 
 // describe adds the column of types. One that is out of all proportion goes with the special values.
 func (e *encoder) describe(out *encoded, name, text string) {
 	if len(text) < longText*4 {
-		out.add(name, text)
+		e.addOurs(out, name, text)
 		return
 	}
 	e.special = append(e.special, special{name, modeWhole, store.TypeString, text})

@@ -158,6 +158,7 @@ type DB struct {
 	cached   *bodyCache
 	keys     *payloadKeys
 	columns  sync.Pool // of *encoder
+	pieces   sync.Pool // of *[]logstorage.Field
 
 	words     *wordHasher
 	common    *commonWords

@@ -113,7 +113,7 @@ func (k *knownPayloads) forget(key payloadKey) {
 
 // addPayloads puts the payloads of a row that are not stored yet into the batch. Those of a day beyond the payloads'
 // retention are gone already: their span is kept, and they are counted.
-func (db *DB) addPayloads(b *batch, row encoded) {
+func (db *DB) addPayloads(b *batch, row encoded, columns *pieces) {
 	start := dayOf(row.time)
 	for _, p := range row.payloads {
 		if db.payloadsGone(start) {
@@ -141,7 +141,7 @@ func (db *DB) addPayloads(b *batch, row encoded) {
 			group = g.number
 		}
 		for i := range p.ref.chunks {
-			b.payloads = append(b.payloads, payloadRow(row.time, p, i, group))
+			b.payloads = append(b.payloads, payloadRow(columns, row.time, p, i, group))
 		}
 	}
 }
@@ -169,8 +169,8 @@ func (db *DB) PayloadCache() PayloadCache {
 
 // payloadRow is part i of a payload. Its time is the second of the row that brought it: who reads that row, or others about
 // then, finds it without a look at the whole day.
-func payloadRow(at int64, p payload, i int, group string) encoded {
-	row := encoded{time: at - at%payloadGrain, streams: 1, fields: make([]logstorage.Field, 0, 6)}
+func payloadRow(columns *pieces, at int64, p payload, i int, group string) encoded {
+	row := encoded{time: at - at%payloadGrain, streams: 1, fields: columns.room(6)}
 	row.add(colKind, string(store.KindPayload))
 	row.add(colHash, hashColumn(p.ref.hash))
 	row.add(colChunk, strconv.Itoa(i))

@@ -235,6 +235,7 @@ func (db *DB) writeAgain(p signal.Project, rows []store.Row) error {
 	db.changes.RLock()
 	defer db.changes.RUnlock()
 	b := &batch{typ: recordRewrite, rows: slices.Clone(rows), claims: make([]claim, len(rows))}
+	defer b.free()
 	for i := range b.claims {
 		b.claims[i].verdict = repeat // an error must not give their ids back
 	}

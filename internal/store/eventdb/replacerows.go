@@ -96,7 +96,8 @@ func (k keptRows) sweep(pending []*tombstone) error {
 
 // encodeRows returns the bytes that docs/format/eventdb.md describes. They keep every value exactly.
 func encodeRows(rows []store.Row) []byte {
-	e := recordEncoder{names: map[string]uint64{}}
+	var e recordEncoder
+	e.reset()
 	b := binary.LittleEndian.AppendUint32([]byte(replaceMagic), replaceVersion)
 	b = binary.AppendUvarint(b, uint64(len(rows)))
 	for i := range rows {

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"log/slog"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,8 @@ const (
 	segmentLen = 32 << 20
 	// maxPending bounds the records that wait for the disk; more writers wait before they join.
 	maxPending = 64 << 20
+	// maxSpare bounds the memory that is kept for the next group.
+	maxSpare = 8 << 20
 )
 
 // wal is the write-ahead log: records in the order of their numbers, from 1 on, in segment files. All that is waiting
@@ -65,6 +68,7 @@ type wal struct {
 	written uint64 // number of the last record in a segment
 	broken  error  // what must be mended before the next write
 	dirty   bool   // written and not synced
+	spare   []byte // for the next group
 
 	stats walCounters
 }
@@ -103,7 +107,11 @@ func openWAL(dir string, how Sync, full int64, segments []segment, last uint64, 
 	return w
 }
 
-func (w *wal) group() *walGroup { return &walGroup{first: w.next, done: make(chan struct{})} }
+func (w *wal) group() *walGroup {
+	g := &walGroup{first: w.next, done: make(chan struct{}), buf: w.spare}
+	w.spare = nil
+	return g
+}
 
 // append adds a record and returns its number when it is as durable as the way to sync promises.
 func (w *wal) append(record []byte) (uint64, error) {
@@ -139,6 +147,7 @@ func (w *wal) run() {
 	for {
 		select {
 		case <-w.wake:
+			runtime.Gosched() // who is about to append as well saves a sync
 			w.commit()
 		case <-tick:
 			w.syncDirty()
@@ -168,6 +177,9 @@ func (w *wal) commit() {
 		w.stats.groups.Add(1)
 		w.stats.records.Add(g.count)
 		close(g.done)
+		if cap(g.buf) <= maxSpare {
+			w.spare = g.buf[:0]
+		}
 		return
 	}
 	w.stats.failures.Add(1)

@@ -43,16 +43,27 @@ var errRecord = errors.New("malformed log record")
 // recordEncoder turns records into bytes. Names of columns are written once per record. It is not safe for concurrent
 // use; its buffers are used again.
 type recordEncoder struct {
-	buf   []byte
-	names map[string]uint64
+	buf, packed []byte
+	names       map[string]uint64
+	// order has the names by their numbers, from 1 on. last is the number of the name that was written last, 0 for none.
+	order []numberedName
+	last  uint64
 }
 
-// encode returns the record's compressed bytes, which are the caller's.
+// numberedName is a name that a record has already.
+type numberedName struct {
+	name string
+	// next is the number of the name that stood behind it the last time, 0 when there was none: most rows have the same
+	// names in the same order.
+	next uint64
+}
+
+// maxKeptRecord bounds the buffers that an encoder keeps for the next record.
+const maxKeptRecord = 4 << 20
+
+// encode returns the record's compressed bytes, which are valid until the next call.
 func (e *recordEncoder) encode(r *logRecord) ([]byte, error) {
-	if e.names == nil {
-		e.names = map[string]uint64{}
-	}
-	clear(e.names)
+	e.reset()
 	b := e.buf[:0]
 	b = append(b, recordVersion, byte(r.typ))
 	b = binary.AppendUvarint(b, uint64(r.tenant.AccountID))
@@ -60,12 +71,23 @@ func (e *recordEncoder) encode(r *logRecord) ([]byte, error) {
 	b = appendText(b, string(r.project))
 	b = e.rows(b, r.payloads)
 	b = e.rows(b, r.events)
-	e.buf = b
+	e.keep(b)
 	if len(b) > maxRecordLen {
-		e.buf = nil
 		return nil, fmt.Errorf("log record of %d bytes: %d are allowed", len(b), maxRecordLen)
 	}
-	return s2.EncodeSnappy(nil, b), nil
+	packed := s2.EncodeSnappy(e.packed[:cap(e.packed)], b)
+	if cap(packed) <= 2*maxKeptRecord {
+		e.packed = packed
+	}
+	return packed, nil
+}
+
+// keep keeps a buffer for the next record, unless it is out of all proportion.
+func (e *recordEncoder) keep(b []byte) {
+	e.buf = b
+	if cap(b) > maxKeptRecord {
+		e.buf = nil
+	}
 }
 
 func (e *recordEncoder) rows(b []byte, rows []encoded) []byte {
@@ -83,13 +105,34 @@ func (e *recordEncoder) rows(b []byte, rows []encoded) []byte {
 	return b
 }
 
+// reset forgets the names. It must keep no request alive.
+func (e *recordEncoder) reset() {
+	if e.names == nil {
+		e.names = map[string]uint64{}
+	}
+	clear(e.names)
+	clear(e.order)
+	e.order, e.last = append(e.order[:0], numberedName{}), 0
+}
+
 // name writes 0 and the name where it is new to the record, else its number.
 func (e *recordEncoder) name(b []byte, name string) []byte {
-	if n, ok := e.names[name]; ok {
-		return binary.AppendUvarint(b, n)
+	n := e.order[e.last].next
+	if n == 0 || e.order[n].name != name {
+		n = e.names[name]
 	}
-	e.names[name] = uint64(len(e.names) + 1)
-	return appendText(append(b, 0), name)
+	isNew := n == 0
+	if isNew {
+		n = uint64(len(e.order))
+		e.names[name] = n
+		e.order = append(e.order, numberedName{name: name})
+	}
+	e.order[e.last].next = n
+	e.last = n
+	if isNew {
+		return appendText(append(b, 0), name)
+	}
+	return binary.AppendUvarint(b, n)
 }
 
 func appendText(b []byte, s string) []byte {

@@ -36,6 +36,7 @@ type batch struct {
 	claims   []claim     // of rows, in their order
 	events   []encoded
 	payloads []encoded
+	pieces   pieces                  // their columns
 	stored   map[payloadKey]struct{} // the payloads' names
 	groups   []openGroup             // of payloads
 
@@ -65,6 +66,7 @@ func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (si
 	db.changes.RLock()
 	defer db.changes.RUnlock()
 	b := &batch{typ: recordBatch}
+	defer b.free()
 	db.flight.begin(b)
 	rejected, err := db.prepare(ctx, b, p, rows)
 	if err == nil {
@@ -95,6 +97,12 @@ func (db *DB) Write(ctx context.Context, p signal.Project, rows []store.Row) (si
 		return rejected, passing(errors.New("write rows: a row was sent twice, and storing the first one failed"))
 	}
 	return rejected, nil
+}
+
+// free gives back the memory of the rows for the engine.
+func (b *batch) free() {
+	b.events, b.payloads = nil, nil
+	b.pieces.free()
 }
 
 // passing marks what a disk says when it is full, read-only or failing: the sender is to send again. What the sender
@@ -224,17 +232,10 @@ func (b *batch) keep(ok func(i int) bool) {
 	b.rows, b.claims = b.rows[:n], b.claims[:n]
 }
 
-// maxPiece bounds how many columns are allocated at once.
-const maxPiece = 4096
-
 // encode fills the batch's columns and payloads, and the index rows of new traces.
 func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) error {
 	e := db.encoderOf(p)
-	defer db.putEncoder(e)
-	for i := range b.rows {
-		e.pieceLen += len(b.rows[i].Fields) + moreFields
-	}
-	e.pieceLen = min(e.pieceLen, maxPiece)
+	defer func() { b.pieces = e.pieces; db.putEncoder(e) }()
 	dropped := map[int]bool{}
 	for i := range b.rows {
 		r := &b.rows[i]
@@ -259,7 +260,7 @@ func (db *DB) encode(p signal.Project, b *batch, rejected *signal.Rejected) erro
 			}
 		}
 		b.events = append(b.events, row)
-		db.addPayloads(b, row)
+		db.addPayloads(b, row, &e.pieces)
 	}
 	if len(dropped) > 0 {
 		b.keep(func(i int) bool { return !dropped[i] })
@@ -275,12 +276,14 @@ func (db *DB) encoderOf(p signal.Project) *encoder {
 		e = &encoder{}
 	}
 	e.key, e.redact = db.keys.of(p), db.cfg.Redact
+	e.pieces.pool = &db.pieces
 	return e
 }
 
 func (db *DB) putEncoder(e *encoder) {
 	clear(e.special[:cap(e.special)]) // it must keep no request alive
-	e.piece, e.pieceLen = nil, 0
+	clear(e.row[:cap(e.row)])
+	e.pieces = pieces{}
 	db.columns.Put(e)
 }
 
@@ -316,8 +319,8 @@ func (db *DB) logBatch(p signal.Project, b *batch) error {
 // appendBatch appends a batch to the log, an empty one as well. Each must be committed.
 func (db *DB) appendBatch(p signal.Project, b *batch) error {
 	e := db.encoders.Get().(*recordEncoder)
+	defer db.encoders.Put(e)
 	record, err := e.encode(&logRecord{typ: b.typ, project: p, tenant: b.tenant, events: b.events, payloads: b.payloads})
-	db.encoders.Put(e)
 	if err != nil {
 		return err
 	}

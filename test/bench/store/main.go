@@ -37,7 +37,7 @@ type size struct {
 func sizes() map[string]size {
 	return map[string]size{
 		"small": {ArticleTasks: 600, LoopTasks: 12, Rounds: 1, Soak: 10 * time.Second, Idle: 10 * time.Second, Spans: 42_000},
-		"full":  {ArticleTasks: 4000, LoopTasks: 80, Rounds: 5, Soak: 5 * time.Minute, Idle: 2 * time.Minute, Spans: 2_000_000},
+		"full":  {ArticleTasks: 4000, LoopTasks: 80, Rounds: 9, Soak: 5 * time.Minute, Idle: 2 * time.Minute, Spans: 2_000_000},
 	}
 }
 
