@@ -28,7 +28,6 @@ const (
 
 	colGrain   = "grain" // of an index row of a trace: seconds
 	traceGrain = "300"   // traceBlock
-	colMark    = "mark"  // of a row that names a stream, until it is deleted
 )
 
 // kindTrace is the kind of the index rows that tell when a trace's spans started (see traces.go). No row of the

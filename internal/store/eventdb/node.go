@@ -266,13 +266,13 @@ func (nd *node) tend(n *nodes) {
 		n.days[d] = struct{}{}
 	}
 	n.mu.Unlock()
-	for nd.sendNext(ctx) {
+	for nd.sendNext(ctx, n.log) {
 	}
 	nd.letGo(at.Add(-n.settle))
 }
 
 // sendNext sends the oldest waiting block and tells whether there is another.
-func (nd *node) sendNext(ctx context.Context) bool {
+func (nd *node) sendNext(ctx context.Context, log *slog.Logger) bool {
 	nd.mu.Lock()
 	if len(nd.queue) == 0 {
 		nd.mu.Unlock()
@@ -282,7 +282,7 @@ func (nd *node) sendNext(ctx context.Context) bool {
 	nd.mu.Unlock()
 	left, err := b, error(nil)
 	if b.doubt {
-		left, err = nd.missing(ctx, b)
+		left, err = nd.missing(ctx, b, log)
 	}
 	if err == nil && left != nil {
 		if err = nd.send(ctx, left); err != nil && !errors.Is(err, errRefused) {
@@ -414,11 +414,37 @@ func (nd *node) flush(ctx context.Context) error {
 	return err
 }
 
-// missing returns the rows of a block that the node does not have. Rows without an id may be there twice.
-func (nd *node) missing(ctx context.Context, b *block) (*block, error) {
+// missing returns the rows of a block that the node does not have. Rows without an id may be there twice. A row whose stream has
+// lost its name is removed, to be sent again.
+func (nd *node) missing(ctx context.Context, b *block, log *slog.Logger) (*block, error) {
 	if err := nd.flush(ctx); err != nil {
 		return nil, err
 	}
+	have, err := nd.has(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	lost, err := nd.removeLost(ctx, b.tenant, nd.unsure(b, have))
+	if err != nil {
+		return nil, err
+	}
+	for i := range lost {
+		delete(have, copyOfEncoded(&lost[i]))
+	}
+	if len(lost) > 0 {
+		log.Info("a storage node had rows whose streams had no names on its disk: they are named again", "node", nd.addr, "streams", len(lost))
+	}
+	return b.rows(func(r *logstorage.InsertRow) bool {
+		_, ok := have[copyOf(r)]
+		if !ok {
+			nd.resent.Add(1)
+		}
+		return !ok
+	})
+}
+
+// has returns which copies of a block's rows the node has.
+func (nd *node) has(ctx context.Context, b *block) (map[string]struct{}, error) {
 	var ids []string
 	if _, err := b.rows(func(r *logstorage.InsertRow) bool {
 		if id := columnOf(r, colID); id != "" {
@@ -434,7 +460,7 @@ func (nd *node) missing(ctx context.Context, b *block) (*block, error) {
 		err := run(ctx, nd.sel, b.tenant, query, signal.TimeRange{Start: b.first, End: b.last + 1}, func(db *logstorage.DataBlock) error {
 			kinds, ids, revs := texts(db, colKind), texts(db, colID), texts(db, store.FieldRevision)
 			for i := range ids {
-				have[kinds[i]+"\x00"+ids[i]+"\x00"+revs[i]] = struct{}{}
+				have[copyNamed(kinds[i], ids[i], revs[i])] = struct{}{}
 			}
 			return nil
 		})
@@ -442,13 +468,39 @@ func (nd *node) missing(ctx context.Context, b *block) (*block, error) {
 			return nil, err
 		}
 	}
-	return b.rows(func(r *logstorage.InsertRow) bool {
-		_, ok := have[columnOf(r, colKind)+"\x00"+columnOf(r, colID)+"\x00"+columnOf(r, store.FieldRevision)]
-		if !ok {
-			nd.resent.Add(1)
+	return have, nil
+}
+
+// unsure returns a row that the node has of each stream whose name does not come with a row that it has not.
+func (nd *node) unsure(b *block, have map[string]struct{}) []encoded {
+	stored, comes := samples{}, map[streamOfDay]bool{}
+	_, _ = b.rows(func(r *logstorage.InsertRow) bool { // read before, without an error
+		row := encodedOf(r)
+		if _, ok := have[copyOf(r)]; ok {
+			stored.add(b.tenant, &row, 0)
+		} else {
+			comes[streamKeyOf(b.tenant, &row, 0)] = true
 		}
-		return !ok
+		return false
 	})
+	var out []encoded
+	for k, row := range stored {
+		if !comes[k] {
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+// copyNamed is a key for one copy of a row.
+func copyNamed(kind, id, rev string) string { return kind + "\x00" + id + "\x00" + rev }
+
+func copyOf(r *logstorage.InsertRow) string {
+	return copyNamed(columnOf(r, colKind), columnOf(r, colID), columnOf(r, store.FieldRevision))
+}
+
+func copyOfEncoded(row *encoded) string {
+	return copyNamed(fieldOf(row, colKind), fieldOf(row, colID), fieldOf(row, store.FieldRevision))
 }
 
 func columnOf(r *logstorage.InsertRow, name string) string {

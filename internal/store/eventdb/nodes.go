@@ -133,9 +133,9 @@ func (n *nodes) each(f func(*node)) {
 // Add implements engine. It returns when every row has been taken by a node or waits for one; it has no errors.
 func (n *nodes) Add(t logstorage.TenantID, rows []encoded) (refused int64, err error) {
 	shards := make([][]encoded, len(n.all))
-	for _, r := range rows {
-		i := n.shard(r)
-		shards[i] = append(shards[i], r)
+	for i := range rows {
+		at := n.Shard(&rows[i])
+		shards[at] = append(shards[at], rows[i])
 	}
 	n.noteDays(rows)
 	var mu sync.Mutex
@@ -168,11 +168,11 @@ func (n *nodes) place(b *block, i int) {
 	n.all[i].hold(b)
 }
 
-// shard chooses a row's node: by trace, else by what makes it the row it is.
-func (n *nodes) shard(r encoded) int {
+// Shard implements engine. It chooses a row's node: by trace, else by what makes it the row it is.
+func (n *nodes) Shard(row *encoded) int {
 	key := ""
 	for _, name := range []string{store.FieldTraceID, colHash, colGroup, colID} {
-		if key = fieldOf(&r, name); key != "" {
+		if key = fieldOf(row, name); key != "" {
 			break
 		}
 	}

@@ -25,7 +25,8 @@ func TestPieces(t *testing.T) {
 	if a[2].Name != "a3" || b[0].Name != "b1" {
 		t.Error("two rows share memory")
 	}
-	if c := append(a, logstorage.Field{Name: "a4"}); b[0].Name != "b1" || c[3].Name != "a4" {
+	inPiece := a
+	if a = append(a, logstorage.Field{Name: "a4"}); b[0].Name != "b1" || a[3].Name != "a4" {
 		t.Error("a row that grows takes the next one's memory")
 	}
 	p.room(1)
@@ -36,7 +37,7 @@ func TestPieces(t *testing.T) {
 		t.Errorf("room of %d columns for %d, %d pieces", cap(large), pieceLen+1, len(p.used))
 	}
 	p.free()
-	if a[0].Name != "" || b[0].Name != "" || len(p.used) != 0 {
+	if inPiece[0].Name != "" || b[0].Name != "" || len(p.used) != 0 {
 		t.Error("what was freed keeps texts alive")
 	}
 }

@@ -49,9 +49,7 @@ func (db *DB) openLog() error {
 	}
 	r := &replay{
 		db: db, done: c, last: max(c.engine, c.observed), pending: map[signal.Project]*replayed{},
-	}
-	if len(db.cfg.Nodes) == 0 { // docs/storage-nodes.md says what holds there
-		r.events, r.payloads = samples{}, samples{}
+		events: samples{}, payloads: samples{},
 	}
 	start := time.Now()
 	if err := r.segments(segments); err != nil {
@@ -101,15 +99,20 @@ type replay struct {
 	rows    int
 	// told are records that the Observer waits for, until their payloads can be read.
 	told []*logRecord
-	// events and payloads have rows that the engines had already; nil with nodes.
+	// events and payloads have rows that the engines had already.
 	events, payloads samples
 }
 
 func (r *replay) nameStreams(ctx context.Context) error {
-	if err := r.db.nameStreams(ctx, r.db.events, r.events); err != nil {
+	events, err := r.db.events.NameStreams(ctx, r.events)
+	if err != nil {
 		return err
 	}
-	return r.db.nameStreams(ctx, r.db.payloads, r.payloads)
+	payloads, err := r.db.payloads.NameStreams(ctx, r.payloads)
+	if n := events + payloads; n > 0 {
+		r.db.cfg.Logger.Info("rows were found whose streams had no names on disk: they are named again", "streams", n)
+	}
+	return err
 }
 
 // replayed are the rows of a project on their way to the engine.
@@ -294,7 +297,7 @@ func (r *replay) newEvents(ctx context.Context, project signal.Project, p *repla
 		}
 		c, _ := r.db.recent.claim(keyOf(project, id.kind, id.id), row.time, id.rev, 0)
 		if c.verdict == repeat {
-			r.events.add(p.tenant, row, colID, fieldOf(row, colID))
+			r.events.add(p.tenant, row, r.db.events.Shard(row))
 			continue
 		}
 		if c.verdict != fresh {
@@ -315,7 +318,7 @@ func (r *replay) newEvents(ctx context.Context, project signal.Project, p *repla
 			kept = append(kept, out[i])
 			continue
 		}
-		r.events.add(p.tenant, &out[i], colID, fieldOf(&out[i], colID))
+		r.events.add(p.tenant, &out[i], r.db.events.Shard(&out[i]))
 	}
 	return kept, nil
 }
@@ -428,7 +431,7 @@ func (r *replay) newPayloads(ctx context.Context, p *replayed) ([]encoded, error
 		}
 		k := chunkKey{dayOf(row.time), hash, fieldOf(row, colChunk)}
 		if hash != "" && have[k] {
-			r.payloads.add(p.tenant, row, colHash, fieldOf(row, colHash))
+			r.payloads.add(p.tenant, row, r.db.payloads.Shard(row))
 			continue
 		}
 		have[k] = true
