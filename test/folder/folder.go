@@ -109,7 +109,11 @@ func Make(dir string) (err error) {
 			}
 		}
 		if half == 1 { // as a crash would leave it
-			if err := copyFolder(live, filepath.Join(dir, DirStore)); err != nil {
+			kept := filepath.Join(dir, DirStore)
+			if err := copyFolder(live, kept); err != nil {
+				return errors.Join(err, db.Close())
+			}
+			if err := os.Remove(filepath.Join(kept, "reserve")); err != nil && !errors.Is(err, os.ErrNotExist) { // large, without content
 				return errors.Join(err, db.Close())
 			}
 		}

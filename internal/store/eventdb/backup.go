@@ -291,7 +291,7 @@ func (m *manifest) reopen(path string) error {
 		if err != nil {
 			return err
 		}
-		out = append(append(out, line...), '\n')
+		out = append(append(out, seal(line)...), '\n')
 	}
 	return writeFile(path, out)
 }

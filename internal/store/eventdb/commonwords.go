@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/bits"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -77,7 +76,7 @@ type storedWordSet struct {
 
 func openCommonWords(path string) (*commonWords, error) {
 	c := &commonWords{path: path, lesson: firstLesson}
-	text, err := os.ReadFile(path)
+	text, err := readSealed(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
@@ -184,5 +183,5 @@ func writeWordSets(path string, sets []*wordSet) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, text)
+	return writeSealed(path, text)
 }

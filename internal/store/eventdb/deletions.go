@@ -147,11 +147,19 @@ func openDeletions(path string) (*deletions, error) {
 // parseTombstones reads a file of tombstones. A last line without its end was never acknowledged and is left out.
 func parseTombstones(text []byte) ([]*tombstone, error) {
 	var all []*tombstone
-	lines := bufio.NewScanner(bytes.NewReader(text[:bytes.LastIndexByte(text, '\n')+1]))
+	end := bytes.LastIndexByte(text, '\n') + 1
+	if last := text[end:]; len(last) > 0 && hasSeal(last[:len(last)-1]) {
+		return nil, errors.New("the end of the last line is damaged")
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text[:end]))
 	lines.Buffer(nil, len(text)+1)
 	for n := 1; lines.Scan(); n++ {
 		t := &tombstone{}
-		if err := json.Unmarshal(lines.Bytes(), t); err != nil || t.ID == "" {
+		line, ok := unseal(lines.Bytes())
+		if !ok {
+			return nil, fmt.Errorf("the checksum of line %d is not that of its text", n)
+		}
+		if err := json.Unmarshal(line, t); err != nil || t.ID == "" {
 			return nil, fmt.Errorf("line %d is no deletion", n)
 		}
 		i := slices.IndexFunc(all, func(o *tombstone) bool { return o.ID == t.ID })
@@ -217,7 +225,7 @@ func (d *deletions) write(t *tombstone) error {
 		err = f.Truncate(end)
 	}
 	if err == nil {
-		_, err = f.WriteAt(append(line, '\n'), end)
+		_, err = f.WriteAt(append(seal(line), '\n'), end)
 	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
@@ -286,7 +294,7 @@ func (d *deletions) forget(before time.Time) error {
 		if err != nil {
 			return err
 		}
-		kept, text = append(kept, t), append(append(text, line...), '\n')
+		kept, text = append(kept, t), append(append(text, seal(line)...), '\n')
 	}
 	if len(kept) == len(d.all) {
 		return nil

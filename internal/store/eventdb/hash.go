@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"sync"
 	"unsafe"
 
@@ -30,19 +29,19 @@ type payloadKeys struct {
 
 func openPayloadKeys(path string) (*payloadKeys, error) {
 	k := &payloadKeys{keys: map[signal.Project][]byte{}}
-	text, err := os.ReadFile(path)
+	text, err := readSealed(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		k.secret = make([]byte, highwayhash.Size)
 		_, _ = rand.Read(k.secret) // never fails
-		return k, writeFile(path, []byte(hex.EncodeToString(k.secret)+"\n"))
+		return k, writeSealed(path, []byte(hex.EncodeToString(k.secret)))
 	case err != nil:
 		return nil, err
 	}
-	if len(text) < 2*highwayhash.Size {
-		return nil, fmt.Errorf("read %s: %w: the key is too short", path, store.ErrCorrupt)
+	if len(text) != 2*highwayhash.Size {
+		return nil, fmt.Errorf("read %s: %w: a key has %d hex digits", path, store.ErrCorrupt, 2*highwayhash.Size)
 	}
-	if k.secret, err = hex.DecodeString(string(text[:2*highwayhash.Size])); err != nil {
+	if k.secret, err = hex.DecodeString(string(text)); err != nil {
 		return nil, fmt.Errorf("read %s: %w: %w", path, store.ErrCorrupt, err)
 	}
 	return k, nil

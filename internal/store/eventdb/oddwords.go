@@ -3,7 +3,6 @@ package eventdb
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -136,11 +135,4 @@ func textIn(column string, t store.Text, oldUntil int64) string {
 		return "(" + words + " " + search + ")"
 	}
 	return search
-}
-
-// oldUntilText and parseOldUntil write and read the file that says until which time rows may be without odd words.
-func oldUntilText(at int64) []byte { return append(strconv.AppendInt(nil, at, 10), '\n') }
-
-func parseOldUntil(text []byte) (int64, error) {
-	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 }

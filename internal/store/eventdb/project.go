@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"sync"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
@@ -25,7 +24,7 @@ type projects struct {
 
 func openProjects(path string) (*projects, error) {
 	p := &projects{path: path, numbers: map[signal.Project]uint32{}}
-	data, err := os.ReadFile(path)
+	data, err := readSealed(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -62,9 +61,9 @@ func (p *projects) create(name signal.Project) (logstorage.TenantID, error) {
 		next = max(next, n+1)
 	}
 	p.numbers[name] = next
-	data, err := json.MarshalIndent(p.numbers, "", "  ")
+	data, err := json.Marshal(p.numbers)
 	if err == nil {
-		err = writeFile(p.path, append(data, '\n'))
+		err = writeSealed(p.path, data)
 	}
 	if err != nil {
 		delete(p.numbers, name)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"sync"
 
@@ -24,7 +23,7 @@ type revisedKinds struct {
 
 func openRevised(path string) (*revisedKinds, error) {
 	r := &revisedKinds{path: path, kinds: map[signal.Project][]store.Kind{}}
-	data, err := os.ReadFile(path)
+	data, err := readSealed(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return r, nil
@@ -57,7 +56,7 @@ func (r *revisedKinds) add(p signal.Project, k store.Kind) error {
 	r.kinds[p] = append(slices.Clone(before), k)
 	data, err := json.Marshal(r.kinds)
 	if err == nil {
-		err = writeFile(r.path, append(data, '\n'))
+		err = writeSealed(r.path, data)
 	}
 	if err != nil {
 		r.kinds[p] = before

@@ -70,7 +70,7 @@ type partSums struct {
 // openSums reads the sums of the last life. A file that can't be read is no damage of data: the sums begin anew.
 func openSums(dir string, log *slog.Logger) *partSums {
 	s := &partSums{dir: dir, atMost: takeAtMost, asked: func() bool { return false }, log: log, wake: make(chan struct{}, 1), parts: map[string]map[string]uint32{}}
-	text, err := os.ReadFile(filepath.Join(dir, fileSums))
+	text, err := readSealed(filepath.Join(dir, fileSums))
 	if err != nil || json.Unmarshal(text, &s.parts) != nil {
 		s.parts = map[string]map[string]uint32{}
 	}
@@ -232,7 +232,7 @@ func (s *partSums) keep(taken map[string]map[string]uint32, there map[string]str
 	if err != nil || !changed {
 		return err
 	}
-	return writeFile(filepath.Join(s.dir, fileSums), text)
+	return writeSealed(filepath.Join(s.dir, fileSums), text)
 }
 
 // of returns the sums of a part, nil when they were not taken.

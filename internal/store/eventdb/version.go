@@ -18,7 +18,11 @@ import (
 //	1  the first one
 //	2  rows have a column of odd words, payloads are in groups; what was there before stays as it is and is
 //	   searched as before
-const formatVersion = 2
+//	3  lines of small files have a checksum; those from before have none until they are written again
+const formatVersion = 3
+
+// firstWithOdd is the first format whose rows have a column of odd words.
+const firstWithOdd = 2
 
 // migrate makes a folder of an earlier release one of this release, and a new one as well. It returns the time until
 // which rows may be of format 1, 0 when there are none.
@@ -27,27 +31,32 @@ func (db *DB) migrate() (oldUntil int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	path := filepath.Join(db.dir, fileOldUntil)
-	if version == formatVersion {
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return 0, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-		if oldUntil, err = parseOldUntil(text); err != nil {
-			return 0, fmt.Errorf("%w: file %s does not hold a time", store.ErrCorrupt, fileOldUntil)
-		}
-		return oldUntil, nil
-	}
-	if version == 1 || len(db.cfg.Nodes) > 0 { // nodes may have rows of another folder
+	if version >= firstWithOdd {
+		oldUntil, err = readOldUntil(db.dir)
+	} else if version == 1 || len(db.cfg.Nodes) > 0 { // nodes may have rows of another folder
 		oldUntil = db.cfg.Clock().Add(db.cfg.FutureRetention).UnixNano()
-		if err := writeFile(path, oldUntilText(oldUntil)); err != nil {
-			return 0, err
-		}
+		err = writeSealed(filepath.Join(db.dir, fileOldUntil), strconv.AppendInt(nil, oldUntil, 10))
+	}
+	if err != nil || version == formatVersion {
+		return oldUntil, err
 	}
 	return oldUntil, writeFile(filepath.Join(db.dir, fileVersion), []byte(strconv.Itoa(formatVersion)+"\n"))
+}
+
+// readOldUntil returns the time until which a folder may have rows of format 1, 0 when it has none.
+func readOldUntil(dir string) (int64, error) {
+	text, err := readSealed(filepath.Join(dir, fileOldUntil))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	at, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: file %s does not hold a time", store.ErrCorrupt, fileOldUntil)
+	}
+	return at, nil
 }
 
 // readVersion returns the version of a folder, 0 of a new one, and refuses those of a newer release.

@@ -1,6 +1,6 @@
 // Command make writes a data folder of the present format for the tests of later releases:
 //
-//	go run ./test/folder/make test/folder/testdata/format-2
+//	go run ./test/folder/make test/folder/testdata/format-3
 package main
 
 import (
