@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/mindscope/mindscope/internal/store"
@@ -23,7 +24,7 @@ const (
 // seal returns a line, without its end, with its checksum.
 func seal(line []byte) []byte {
 	sum := crc32.Checksum(line, crc32.MakeTable(crc32.Castagnoli))
-	return fmt.Appendf(line[:len(line):len(line)], "%s%08x", sealMark, sum)
+	return fmt.Appendf(slices.Clip(line), "%s%08x", sealMark, sum)
 }
 
 // unseal returns what a line says, false when its checksum is another.
