@@ -37,6 +37,8 @@ const (
 	probeTimeout = 5 * time.Second
 	// maxBlock is the size at which rows become a block of their own, before compression; a node takes 64 MiB.
 	maxBlock = 8 << 20
+	// maxNamed bounds the streams that are remembered to have names.
+	maxNamed = 10_000
 )
 
 // block is rows on their way to a node, as its insert endpoint takes them, compressed.
@@ -115,6 +117,8 @@ type node struct {
 	header *promauth.Config
 
 	tending sync.Mutex // one at a time
+	// named are streams that the process which runs now is known to find.
+	named map[streamOfDay]bool
 
 	mu      sync.Mutex
 	up      bool
@@ -360,6 +364,7 @@ func (nd *node) probe(ctx context.Context, needs nodeNeeds) ([]string, error) {
 		return nil, unfit
 	}
 	if started != nd.started || nd.suspect {
+		nd.named = nil
 		for _, b := range nd.sent {
 			b.doubt = true
 		}
@@ -426,10 +431,12 @@ func (nd *node) missing(ctx context.Context, b *block, log *slog.Logger) (*block
 	}
 	lost, err := nd.removeLost(ctx, b.tenant, nd.unsure(b, have))
 	if err != nil {
+		nd.named = nil
 		return nil, err
 	}
 	for i := range lost {
 		delete(have, copyOfEncoded(&lost[i]))
+		delete(nd.named, streamKeyOf(b.tenant, &lost[i], 0))
 	}
 	if len(lost) > 0 {
 		log.Info("a storage node had rows whose streams had no names on its disk: they are named again", "node", nd.addr, "streams", len(lost))
@@ -483,10 +490,14 @@ func (nd *node) unsure(b *block, have map[string]struct{}) []encoded {
 		}
 		return false
 	})
+	if nd.named == nil || len(nd.named) > maxNamed {
+		nd.named = map[streamOfDay]bool{}
+	}
 	var out []encoded
 	for k, row := range stored {
-		if !comes[k] {
+		if !comes[k] && !nd.named[k] {
 			out = append(out, row)
+			nd.named[k] = true
 		}
 	}
 	return out
