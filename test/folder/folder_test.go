@@ -16,7 +16,7 @@ import (
 // deletes and opens it again.
 func TestEveryFormatOpens(t *testing.T) {
 	formats, err := filepath.Glob("testdata/format-*")
-	if err != nil || len(formats) < 2 {
+	if err != nil || len(formats) < 3 {
 		t.Fatalf("%d formats, %v", len(formats), err)
 	}
 	for _, from := range formats {

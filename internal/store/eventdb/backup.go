@@ -234,7 +234,7 @@ func (db *DB) Deletions() ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return text, err
+	return withoutSeals(text), err
 }
 
 // Restore makes a data folder of a backup, a folder with the files of Backup's archive. dir must be missing or empty.

@@ -2,6 +2,7 @@ package eventdb
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
@@ -41,7 +42,7 @@ func TestColumnOrder(t *testing.T) {
 			t.Errorf("columns %q are not in order", names)
 		}
 		for _, f := range row.fields[n:] {
-			if f.Name[0] != '_' && f.Value != "value of "+f.Name {
+			if f.Name[0] != '_' && f.Name != colService && f.Value != "value of "+f.Name {
 				t.Errorf("column %s has %q", f.Name, f.Value)
 			}
 		}
@@ -57,6 +58,16 @@ func TestColumnOrder(t *testing.T) {
 	}
 	if n := len(e.orders); n != 5 {
 		t.Errorf("%d orders are remembered of 5 shapes", n)
+	}
+	// A service that is too long for the stream's name is a column like others, one that may be behind a field of the sender's.
+	long := strings.Repeat("long", maxServiceLen)
+	for range 2 {
+		for service, n := range map[string]int{long: 1, "writer": 2} {
+			row := encode(service, "A")
+			if row.streams != n || row.fields[0].Name != colKind || n == 2 && row.fields[1].Name != colService {
+				t.Errorf("columns %q with %d of the stream, want %d", namesOf(row.fields), row.streams, n)
+			}
+		}
 	}
 }
 

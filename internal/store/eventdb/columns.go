@@ -28,6 +28,7 @@ const (
 
 	colGrain   = "grain" // of an index row of a trace: seconds
 	traceGrain = "300"   // traceBlock
+	colMark    = "mark"  // of a row that brings the name of a stream and is nothing else (see streams.go)
 )
 
 // kindTrace is the kind of the index rows that tell when a trace's spans started (see traces.go). No row of the

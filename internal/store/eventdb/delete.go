@@ -384,7 +384,7 @@ func quoteAll(texts []string) string {
 
 // deleteRows runs a delete task of the engine and waits for its end, and for that of all others of the tenant: the engine keeps
 // tasks on disk until they are done, and one of a deletion that was interrupted would remove what was written again since.
-func deleteRows(ctx context.Context, e deleter, t logstorage.TenantID, query string) error {
+func deleteRows(ctx context.Context, e engine, t logstorage.TenantID, query string) error {
 	f, err := logstorage.ParseFilter(query)
 	if err != nil {
 		return fmt.Errorf("BUG: filter of ours does not parse: %w", err)

@@ -71,6 +71,7 @@ func (e *encoder) encode(r *store.Row) (encoded, error) {
 	if service >= 0 {
 		e.addOurs(&out, colService, r.Fields[service].Value.Text())
 		out.streams = 2
+		e.shape++ // a service that is too long for the stream's name is in another place of the order
 		e.odd(r.Fields[service].Value.Text())
 	}
 	out.add(colID, idColumn(r.ID))

@@ -25,11 +25,10 @@ type engine interface {
 	PartitionList() []string
 	// PartitionDrop removes a day. Rows of it that are added meanwhile are lost.
 	PartitionDrop(name string) error
-	deleter
-	// Shard tells rows apart that are in different places.
-	Shard(row *encoded) int
-	// NameStreams gives the streams of rows their names back, where a crash has lost them, and returns how many there were. The
-	// rows are of the log, which must have them still.
+	// DeleteRunTask starts to delete what f selects; DeleteActiveTasks returns the tasks that have not ended.
+	DeleteRunTask(ctx context.Context, id string, at int64, tenants []logstorage.TenantID, f *logstorage.Filter) error
+	DeleteActiveTasks(ctx context.Context) ([]*logstorage.DeleteTask, error)
+	// NameStreams gives streams their names back where a crash has lost them, and returns how many there were.
 	NameStreams(ctx context.Context, of samples) (int, error)
 	// UpdateStats adds the engine's figures to s.
 	UpdateStats(s *logstorage.StorageStats)
@@ -43,13 +42,6 @@ type querier interface {
 	// RunQuery calls write with the blocks of the answer, from several goroutines, in no order. A query stopped by its
 	// context returns no error.
 	RunQuery(qctx *logstorage.QueryContext, write logstorage.WriteDataBlockFunc) error
-}
-
-// deleter deletes rows.
-type deleter interface {
-	// DeleteRunTask starts to delete what f selects; DeleteActiveTasks returns the tasks that have not ended.
-	DeleteRunTask(ctx context.Context, id string, at int64, tenants []logstorage.TenantID, f *logstorage.Filter) error
-	DeleteActiveTasks(ctx context.Context) ([]*logstorage.DeleteTask, error)
 }
 
 // embedded is the engine in this process.
@@ -70,9 +62,6 @@ func openEmbedded(dir string, cfg *logstorage.StorageConfig) embedded {
 func (e embedded) Add(t logstorage.TenantID, rows []encoded) (refused int64, err error) {
 	return e.gather.add(t, rows), nil
 }
-
-// Shard implements engine.
-func (embedded) Shard(*encoded) int { return 0 }
 
 // DebugFlush implements engine.
 func (e embedded) DebugFlush() { e.gather.flush() }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -48,7 +49,8 @@ type block struct {
 	first  int64 // times of its rows
 	last   int64
 	doubt  bool      // a node may have it, or have lost it
-	at     time.Time // when it was acknowledged
+	made   time.Time // before it is handed to a node
+	at     time.Time // when it was acknowledged, the last time
 }
 
 // makeBlocks marshals rows. Those that the engine would not take are counted.
@@ -56,12 +58,13 @@ func makeBlocks(t logstorage.TenantID, rows []encoded) (blocks []*block, refused
 	lr := logstorage.GetLogRows(nil, nil, nil, nil, "")
 	defer logstorage.PutLogRows(lr)
 	var buf []byte
-	b := &block{tenant: t, first: math.MaxInt64}
+	now := time.Now()
+	b := &block{tenant: t, first: math.MaxInt64, made: now}
 	seal := func() {
 		if len(buf) > 0 {
 			b.body = zstd.CompressLevel(nil, buf, 1)
 			blocks = append(blocks, b)
-			b, buf = &block{tenant: t, first: math.MaxInt64}, buf[:0]
+			b, buf = &block{tenant: t, first: math.MaxInt64, made: now}, buf[:0]
 		}
 	}
 	for i := range rows {
@@ -118,7 +121,7 @@ type node struct {
 
 	tending sync.Mutex // one at a time
 	// named are streams that the process which runs now is known to find.
-	named map[streamOfDay]bool
+	named map[lostStream]bool
 
 	mu      sync.Mutex
 	up      bool
@@ -419,8 +422,8 @@ func (nd *node) flush(ctx context.Context) error {
 	return err
 }
 
-// missing returns the rows of a block that the node does not have. Rows without an id may be there twice. A row whose stream has
-// lost its name is removed, to be sent again.
+// missing returns the rows of a block that the node does not have. Rows without an id may be there twice. Those that it has are found
+// by their stream afterwards.
 func (nd *node) missing(ctx context.Context, b *block, log *slog.Logger) (*block, error) {
 	if err := nd.flush(ctx); err != nil {
 		return nil, err
@@ -429,17 +432,8 @@ func (nd *node) missing(ctx context.Context, b *block, log *slog.Logger) (*block
 	if err != nil {
 		return nil, err
 	}
-	lost, err := nd.removeLost(ctx, b.tenant, nd.unsure(b, have))
-	if err != nil {
-		nd.named = nil
+	if err := nd.nameStreams(ctx, b, have, log); err != nil {
 		return nil, err
-	}
-	for i := range lost {
-		delete(have, copyOfEncoded(&lost[i]))
-		delete(nd.named, streamKeyOf(b.tenant, &lost[i], 0))
-	}
-	if len(lost) > 0 {
-		log.Info("a storage node had rows whose streams had no names on its disk: they are named again", "node", nd.addr, "streams", len(lost))
 	}
 	return b.rows(func(r *logstorage.InsertRow) bool {
 		_, ok := have[copyOf(r)]
@@ -478,29 +472,47 @@ func (nd *node) has(ctx context.Context, b *block) (map[string]struct{}, error) 
 	return have, nil
 }
 
-// unsure returns a row that the node has of each stream whose name does not come with a row that it has not.
-func (nd *node) unsure(b *block, have map[string]struct{}) []encoded {
-	stored, comes := samples{}, map[streamOfDay]bool{}
+// nameStreams marks the streams of rows that the node has, unless they are named, or their names come with rows that it has not.
+func (nd *node) nameStreams(ctx context.Context, b *block, have map[string]struct{}, log *slog.Logger) error {
+	unsure := nd.unsure(b, have)
+	blocks, n, err := nd.marks(ctx, unsure, b.tenant.AccountID)
+	if err != nil {
+		return err
+	}
+	for _, marks := range blocks {
+		if err := nd.send(ctx, marks); err != nil {
+			return fmt.Errorf("name a stream: %w", err)
+		}
+		nd.mu.Lock()
+		nd.keep(marks)
+		nd.mu.Unlock()
+	}
+	if n > 0 {
+		log.Info("a storage node had rows whose streams had no names on its disk: they are named again", "node", nd.addr, "streams", n)
+	}
+	if nd.named == nil || len(nd.named) > maxNamed {
+		nd.named = map[lostStream]bool{}
+	}
+	for k := range unsure {
+		nd.named[k] = true
+	}
+	return nil
+}
+
+// unsure returns the streams of the block's rows that the node has, without those that are named for certain.
+func (nd *node) unsure(b *block, have map[string]struct{}) samples {
+	stored, comes := samples{}, map[lostStream]bool{}
 	_, _ = b.rows(func(r *logstorage.InsertRow) bool { // read before, without an error
 		row := encodedOf(r)
 		if _, ok := have[copyOf(r)]; ok {
-			stored.add(b.tenant, &row, 0)
+			stored.add(b.tenant, &row)
 		} else {
-			comes[streamKeyOf(b.tenant, &row, 0)] = true
+			comes[streamKeyOf(b.tenant, &row)] = true
 		}
 		return false
 	})
-	if nd.named == nil || len(nd.named) > maxNamed {
-		nd.named = map[streamOfDay]bool{}
-	}
-	var out []encoded
-	for k, row := range stored {
-		if !comes[k] && !nd.named[k] {
-			out = append(out, row)
-			nd.named[k] = true
-		}
-	}
-	return out
+	maps.DeleteFunc(stored, func(k lostStream, _ encoded) bool { return comes[k] || nd.named[k] })
+	return stored
 }
 
 // copyNamed is a key for one copy of a row.
@@ -508,10 +520,6 @@ func copyNamed(kind, id, rev string) string { return kind + "\x00" + id + "\x00"
 
 func copyOf(r *logstorage.InsertRow) string {
 	return copyNamed(columnOf(r, colKind), columnOf(r, colID), columnOf(r, store.FieldRevision))
-}
-
-func copyOfEncoded(row *encoded) string {
-	return copyNamed(fieldOf(row, colKind), fieldOf(row, colID), fieldOf(row, store.FieldRevision))
 }
 
 func columnOf(r *logstorage.InsertRow, name string) string {
@@ -562,11 +570,12 @@ func matches(f *logstorage.Filter, r *logstorage.InsertRow) bool {
 		logstorage.Field{Name: "_stream", Value: st.String()}, logstorage.Field{Name: colTime, Value: rfc3339(r.Timestamp)}))
 }
 
-// keepsFrom tells whether something from before a time is not on the node's disk for certain.
+// keepsFrom tells whether something from before a time is not on the node's disk for certain. What is from before then may have been
+// acknowledged since.
 func (nd *node) keepsFrom(at time.Time) bool {
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
-	return len(nd.queue) > 0 || len(nd.sent) > 0 && nd.sent[0].at.Before(at)
+	return len(nd.queue) > 0 || slices.ContainsFunc(nd.sent, func(b *block) bool { return b.made.Before(at) })
 }
 
 func (nd *node) held() int {

@@ -134,7 +134,7 @@ func (n *nodes) each(f func(*node)) {
 func (n *nodes) Add(t logstorage.TenantID, rows []encoded) (refused int64, err error) {
 	shards := make([][]encoded, len(n.all))
 	for i := range rows {
-		at := n.Shard(&rows[i])
+		at := n.shard(&rows[i])
 		shards[at] = append(shards[at], rows[i])
 	}
 	n.noteDays(rows)
@@ -168,8 +168,8 @@ func (n *nodes) place(b *block, i int) {
 	n.all[i].hold(b)
 }
 
-// Shard implements engine. It chooses a row's node: by trace, else by what makes it the row it is.
-func (n *nodes) Shard(row *encoded) int {
+// shard chooses a row's node: by trace, else by what makes it the row it is.
+func (n *nodes) shard(row *encoded) int {
 	key := ""
 	for _, name := range []string{store.FieldTraceID, colHash, colGroup, colID} {
 		if key = fieldOf(row, name); key != "" {

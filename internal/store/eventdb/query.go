@@ -38,9 +38,9 @@ func fieldIn(name string, texts []string) string {
 func fieldHas(name string) string { return quote(name) + ":*" }
 
 // ofKind selects the streams of one kind: the cheapest condition there is. The column is asked for, too, since the
-// engine leaves an empty row where it has deleted the first one of a block.
+// engine leaves an empty row where it has deleted the first one of a block. Marks are no rows (see streams.go).
 func ofKind(k store.Kind) string {
-	return "_stream:{" + colKind + "=" + quote(string(k)) + "} " + fieldIs(colKind, string(k))
+	return "_stream:{" + colKind + "=" + quote(string(k)) + "} " + fieldIs(colKind, string(k)) + " !" + fieldHas(colMark)
 }
 
 // fieldsPipe limits the answer to some columns.

@@ -163,6 +163,7 @@ func (db *DB) newestRevisions(ctx context.Context, tenant logstorage.TenantID, k
 func (db *DB) canHold(p signal.Project, r *store.Row) error {
 	e := db.encoderOf(p)
 	defer db.putEncoder(e)
+	defer e.pieces.free()
 	_, err := e.encode(r)
 	return err
 }
@@ -401,6 +402,7 @@ func (db *DB) addKept(d *doomed, p signal.Project, kept []store.Row) error {
 	}
 	e := db.encoderOf(p)
 	defer db.putEncoder(e)
+	defer e.pieces.free()
 	for i := range kept {
 		r := &kept[i]
 		if seen[r.ID] {

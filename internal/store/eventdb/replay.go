@@ -99,7 +99,7 @@ type replay struct {
 	rows    int
 	// told are records that the Observer waits for, until their payloads can be read.
 	told []*logRecord
-	// events and payloads have rows that the engines had already.
+	// events and payloads have the streams of rows that the engines had already.
 	events, payloads samples
 }
 
@@ -297,7 +297,7 @@ func (r *replay) newEvents(ctx context.Context, project signal.Project, p *repla
 		}
 		c, _ := r.db.recent.claim(keyOf(project, id.kind, id.id), row.time, id.rev, 0)
 		if c.verdict == repeat {
-			r.events.add(p.tenant, row, r.db.events.Shard(row))
+			r.events.add(p.tenant, row)
 			continue
 		}
 		if c.verdict != fresh {
@@ -318,7 +318,7 @@ func (r *replay) newEvents(ctx context.Context, project signal.Project, p *repla
 			kept = append(kept, out[i])
 			continue
 		}
-		r.events.add(p.tenant, &out[i], r.db.events.Shard(&out[i]))
+		r.events.add(p.tenant, &out[i])
 	}
 	return kept, nil
 }
@@ -431,7 +431,7 @@ func (r *replay) newPayloads(ctx context.Context, p *replayed) ([]encoded, error
 		}
 		k := chunkKey{dayOf(row.time), hash, fieldOf(row, colChunk)}
 		if hash != "" && have[k] {
-			r.payloads.add(p.tenant, row, r.db.payloads.Shard(row))
+			r.payloads.add(p.tenant, row)
 			continue
 		}
 		have[k] = true

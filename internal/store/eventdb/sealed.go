@@ -1,6 +1,7 @@
 package eventdb
 
 import (
+	"bytes"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -46,6 +47,19 @@ func hasSeal(line []byte) bool {
 	return ok && len(text) < len(line)
 }
 
+// withoutSeals returns lines without their checksums.
+func withoutSeals(text []byte) []byte {
+	var out []byte
+	for line := range bytes.Lines(text) {
+		said, ok := unseal(bytes.TrimSuffix(line, []byte("\n")))
+		if !ok {
+			said = line // for its reader to see
+		}
+		out = append(append(out, said...), '\n')
+	}
+	return out
+}
+
 // readSealed returns the one line of a file.
 func readSealed(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
@@ -60,6 +74,13 @@ func readSealed(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w: its checksum is not that of its text", path, store.ErrCorrupt)
 	}
 	return line, nil
+}
+
+// firstLine returns a file's first line, nothing of one that can't be read.
+func firstLine(path string) []byte {
+	text, _ := os.ReadFile(path)
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return line
 }
 
 // writeSealed writes a file of one line, as a whole; it is on disk when it returns.

@@ -3,7 +3,6 @@ package eventdb
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
@@ -15,46 +14,34 @@ import (
 // The engine keeps the names of a day's streams, kind and service, in an index that comes to disk on its own, a second or so
 // after the first rows of a stream. A process that is killed in between leaves rows that no question for their stream finds, until
 // another row of the stream comes. The replay of the log, which has these rows still, looks for such streams, as does what sends rows to a
-// storage node that was killed. One row of each is removed and stored again, which brings the name; until it is, the log has it.
+// storage node that was killed. It stores a mark in each, a row that no reader sees and that stays until its day goes.
 
-// streamOfDay names a stream of one day, in one place that keeps names of its own.
-type streamOfDay struct {
+// lostStream names a stream of one day.
+type lostStream struct {
 	tenant logstorage.TenantID
 	day    int64
 	names  string
-	shard  int
 }
 
-// samples has a stored row of each stream that a replay left as it was.
-type samples map[streamOfDay]encoded
+// samples has what is stored of each stream that was found as it was: a time of the day and what names the stream.
+type samples map[lostStream]encoded
 
 // add notes a row that the engine has.
-func (s samples) add(t logstorage.TenantID, row *encoded, shard int) {
-	k := streamKeyOf(t, row, shard)
-	if _, ok := s[k]; !ok {
-		s[k] = cloneRow(row) // its texts are parts of a whole record
+func (s samples) add(t logstorage.TenantID, row *encoded) {
+	k := streamKeyOf(t, row)
+	if _, ok := s[k]; ok {
+		return
 	}
+	mark := encoded{time: row.time, streams: row.streams}
+	for _, f := range row.fields[:row.streams] {
+		mark.add(strings.Clone(f.Name), strings.Clone(f.Value)) // the row's texts are parts of a whole record
+	}
+	mark.add(colMark, "1")
+	s[k] = mark
 }
 
-func streamKeyOf(t logstorage.TenantID, row *encoded, shard int) streamOfDay {
-	return streamOfDay{t, dayOf(row.time), streamNames(row), shard}
-}
-
-// of returns the rows of each tenant.
-func (s samples) of() map[logstorage.TenantID][]encoded {
-	out := map[logstorage.TenantID][]encoded{}
-	for k, row := range s {
-		out[k.tenant] = append(out[k.tenant], row)
-	}
-	return out
-}
-
-func cloneRow(row *encoded) encoded {
-	out := encoded{time: row.time, streams: row.streams, fields: make([]logstorage.Field, 0, len(row.fields))}
-	for _, f := range row.fields {
-		out.add(strings.Clone(f.Name), strings.Clone(f.Value))
-	}
-	return out
+func streamKeyOf(t logstorage.TenantID, row *encoded) lostStream {
+	return lostStream{t, dayOf(row.time), streamNames(row)}
 }
 
 // streamNames is how a question names a row's stream.
@@ -69,118 +56,71 @@ func streamNames(row *encoded) string {
 	return b.String()
 }
 
-// storedRow is the condition of one row that is stored, its stream's name aside.
-func storedRow(row *encoded) string {
-	is := []string{colTime + ":[" + rfc3339(row.time) + "," + rfc3339(row.time) + "]"}
-	for _, f := range row.fields {
-		switch f.Name {
-		case colKind, colID, colHash, colChunk, colGroup, store.FieldTraceID, store.FieldRevision:
-			is = append(is, fieldIs(f.Name, f.Value))
-		}
-	}
-	return strings.Join(is, " ")
-}
-
-// lostStreams returns those of the rows that are stored and that no question for their stream finds.
-func lostStreams(ctx context.Context, q querier, t logstorage.TenantID, rows []encoded) ([]encoded, error) {
-	var lost []encoded
-	for i := range rows {
-		row := &rows[i]
-		is := storedRow(row)
-		found, err := anyRow(ctx, q, t, "_stream:{"+streamNames(row)+"} "+is, row.time)
-		if err == nil && !found {
-			if found, err = anyRow(ctx, q, t, is, row.time); found {
-				lost = append(lost, *row)
-			}
-		}
+// unnamed returns the marks of those streams of which no question finds a row.
+func (s samples) unnamed(ctx context.Context, q querier, account uint32) (map[logstorage.TenantID][]encoded, error) {
+	out := map[logstorage.TenantID][]encoded{}
+	for k, mark := range s {
+		t := logstorage.TenantID{AccountID: account, ProjectID: k.tenant.ProjectID}
+		found := false
+		query := "_stream:{" + k.names + "}" + fieldsPipe([]string{colTime}) + " | limit 1"
+		err := run(ctx, q, t, query, signal.TimeRange{Start: k.day, End: k.day + int64(day)}, func(b *logstorage.DataBlock) error {
+			found = found || b.RowsCount() > 0
+			return nil
+		})
 		if err != nil {
 			return nil, fmt.Errorf("look for a stream: %w", err)
 		}
-	}
-	return lost, nil
-}
-
-// anyRow tells whether a query has an answer at a time.
-func anyRow(ctx context.Context, q querier, t logstorage.TenantID, query string, at int64) (found bool, err error) {
-	err = run(ctx, q, t, query+fieldsPipe([]string{colTime}), signal.TimeRange{Start: at, End: at + 1}, func(b *logstorage.DataBlock) error {
-		found = found || b.RowsCount() > 0
-		return nil
-	})
-	return found, err
-}
-
-// removeStored removes rows that are to be stored again.
-func removeStored(ctx context.Context, d deleter, t logstorage.TenantID, rows []encoded) error {
-	for rows := range slices.Chunk(rows, rowsPerRemoval) {
-		var either []string
-		for i := range rows {
-			either = append(either, "("+storedRow(&rows[i])+")")
-		}
-		if err := deleteRows(ctx, d, t, strings.Join(either, " or ")); err != nil {
-			return fmt.Errorf("remove rows of streams without a name: %w", err)
+		if !found {
+			out[t] = append(out[t], mark)
 		}
 	}
-	return nil
+	return out, nil
 }
-
-// rowsPerRemoval bounds how many rows one removal names.
-const rowsPerRemoval = 100
 
 // NameStreams implements engine.
-func (e embedded) NameStreams(ctx context.Context, s samples) (int, error) {
-	named := 0
+func (e embedded) NameStreams(ctx context.Context, s samples) (named int, err error) {
 	e.DebugFlush() // rows that were just added bring the names of theirs
-	for t, rows := range s.of() {
-		lost, err := lostStreams(ctx, e, t, rows)
-		if err != nil {
-			return named, err
-		}
-		if err := removeStored(ctx, e, t, lost); err != nil {
-			return named, err
-		}
-		if _, err := e.Add(t, lost); err != nil {
+	lost, err := s.unnamed(ctx, e, embeddedAccount)
+	for t, marks := range lost {
+		if _, err := e.Add(t, marks); err != nil {
 			return named, fmt.Errorf("name a stream: %w", err)
 		}
-		named += len(lost)
+		named += len(marks)
 	}
-	return named, nil
+	return named, err
 }
 
-// NameStreams implements engine: each node keeps names of its own.
-func (n *nodes) NameStreams(ctx context.Context, s samples) (int, error) {
-	named := 0
+// NameStreams implements engine: each node keeps names of its own, also of streams of which it has no rows.
+func (n *nodes) NameStreams(ctx context.Context, s samples) (named int, err error) {
+	if len(s) == 0 {
+		return 0, nil
+	}
 	for _, nd := range n.all {
-		if len(s) == 0 {
-			break
-		}
 		if err := nd.flush(ctx); err != nil {
 			return named, fmt.Errorf("storage node %s: %w", nd.addr, err)
 		}
-		for t, rows := range s.of() {
-			t.AccountID = n.account
-			lost, err := nd.removeLost(ctx, t, rows)
-			if err != nil {
-				return named, fmt.Errorf("storage node %s: %w", nd.addr, err)
-			}
-			blocks, _ := makeBlocks(t, lost)
-			for _, b := range blocks {
-				if !nd.offer(b) {
-					nd.hold(b)
-				}
-			}
-			named += len(lost)
+		blocks, marks, err := nd.marks(ctx, s, n.account)
+		if err != nil {
+			return named, fmt.Errorf("storage node %s: %w", nd.addr, err)
 		}
+		for _, b := range blocks {
+			if !nd.offer(b) {
+				nd.hold(b)
+			}
+		}
+		named += marks
 	}
 	return named, nil
 }
 
-// removeLost removes those of the rows that the node has and does not find by their stream. They are to be sent again.
-func (nd *node) removeLost(ctx context.Context, t logstorage.TenantID, rows []encoded) ([]encoded, error) {
-	lost, err := lostStreams(ctx, nd.sel, t, rows)
-	if err != nil {
-		return nil, err
+// marks returns the marks of streams of which the node finds no row, and how many they are.
+func (nd *node) marks(ctx context.Context, s samples, account uint32) (blocks []*block, n int, err error) {
+	lost, err := s.unnamed(ctx, nd.sel, account)
+	for t, marks := range lost {
+		made, _ := makeBlocks(t, marks)
+		blocks, n = append(blocks, made...), n+len(marks)
 	}
-	return lost, removeStored(ctx, nd.sel, t, lost)
+	return blocks, n, err
 }
 
 // encodedOf is a row of a block as the encoder made it: the columns of its stream are in front. It shares the row's memory.

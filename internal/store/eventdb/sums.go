@@ -71,8 +71,12 @@ type partSums struct {
 func openSums(dir string, log *slog.Logger) *partSums {
 	s := &partSums{dir: dir, atMost: takeAtMost, asked: func() bool { return false }, log: log, wake: make(chan struct{}, 1), parts: map[string]map[string]uint32{}}
 	text, err := readSealed(filepath.Join(dir, fileSums))
-	if err != nil || json.Unmarshal(text, &s.parts) != nil {
+	if err == nil {
+		err = json.Unmarshal(text, &s.parts)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.parts = map[string]map[string]uint32{}
+		log.Warn("the sums of the store's files can't be read and are taken anew: damage from before now is not noticed", "error", err)
 	}
 	return s
 }

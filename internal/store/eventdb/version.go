@@ -21,8 +21,11 @@ import (
 //	3  lines of small files have a checksum; those from before have none until they are written again
 const formatVersion = 3
 
-// firstWithOdd is the first format whose rows have a column of odd words.
-const firstWithOdd = 2
+// The first formats whose rows have a column of odd words, and whose small files have checksums.
+const (
+	firstWithOdd   = 2
+	firstWithSeals = 3
+)
 
 // migrate makes a folder of an earlier release one of this release, and a new one as well. It returns the time until
 // which rows may be of format 1, 0 when there are none.
@@ -74,6 +77,9 @@ func readVersion(dir string) (int, error) {
 	version, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil || version < 1 {
 		return 0, fmt.Errorf("%w: file %s does not hold a version", store.ErrCorrupt, fileVersion)
+	}
+	if version < firstWithSeals && hasSeal(firstLine(filepath.Join(dir, fileKey))) {
+		return 0, fmt.Errorf("%w: file %s holds %d, and the folder is of format %d at least", store.ErrCorrupt, fileVersion, version, firstWithSeals)
 	}
 	if version > formatVersion {
 		err := fmt.Errorf("%w: format %d, this release knows %d", store.ErrNewer, version, formatVersion)
