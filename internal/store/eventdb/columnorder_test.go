@@ -60,12 +60,16 @@ func TestColumnOrder(t *testing.T) {
 		t.Errorf("%d orders are remembered of 5 shapes", n)
 	}
 	// A service that is too long for the stream's name is a column like others, one that may be behind a field of the sender's.
-	long := strings.Repeat("long", maxServiceLen)
-	for range 2 {
-		for service, n := range map[string]int{long: 1, "writer": 2} {
-			row := encode(service, "A")
-			if row.streams != n || row.fields[0].Name != colKind || n == 2 && row.fields[1].Name != colService {
-				t.Errorf("columns %q with %d of the stream, want %d", namesOf(row.fields), row.streams, n)
+	long := strings.Repeat("x", maxServiceLen+1)
+	for _, services := range [][]string{{long, "writer"}, {"writer", long}} {
+		e = encoder{}
+		for i, service := range services {
+			want := []string{colKind, "A", colID, colService}
+			if service != long {
+				want = []string{colKind, colService, "A", colID}
+			}
+			if diff := cmp.Diff(want, namesOf(encode(service, "A").fields)); diff != "" {
+				t.Errorf("columns of a row with a service of %d bytes, number %d (-want +got):\n%s", len(service), i, diff)
 			}
 		}
 	}
