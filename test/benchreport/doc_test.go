@@ -88,6 +88,6 @@ func TestTable(t *testing.T) {
 	f(`{"ratio": 2, "s": 1}`, "First            measured  must reach  \nbeside the peer  2×        ≤ 3×        met\ntime             1 s                   \n", "")
 	missed := "First            measured  must reach  \nbeside the peer  4×        ≤ 3×        NOT MET\ntime             1 s                   \n"
 	f(`{"ratio": 4, "s": 1}`, missed, "1 of the figures of a do not reach")
-	f(`{"ratio": 4, "s": 1, "size": "small"}`, missed, "")
+	f(`{"ratio": 4, "s": 1, "size": "small"}`, missed+"A quick look: what must be reached is for the full size, on a machine that does nothing else.\n", "")
 	f(`{"ratio": 4}`, "", `no number "s"`)
 }

@@ -38,7 +38,11 @@ func table(out io.Writer, dir fs.FS, name string) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if missed > 0 && values["size"] != sizeSmall {
+	if values["size"] == sizeSmall {
+		_, err := fmt.Fprintln(out, "A quick look: what must be reached is for the full size, on a machine that does nothing else.")
+		return err
+	}
+	if missed > 0 {
 		return fmt.Errorf("%d of the figures of %s do not reach what they must", missed, name)
 	}
 	return nil
