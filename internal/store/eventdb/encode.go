@@ -57,7 +57,8 @@ type encoder struct {
 }
 
 // encode returns the columns of r, those of its stream in front and the others in the order of their names, as the engine
-// wants them. They are valid until e.pieces are free; the rest of the result shares no memory with the encoder. The error names the reason why the engine can't hold the row.
+// wants them. They are valid until e.pieces are free; the rest of the result shares no memory with the encoder. The error names
+// the reason why the engine can't hold the row.
 func (e *encoder) encode(r *store.Row) (encoded, error) {
 	if r.ID == "" || len(r.ID) > maxIDLen {
 		return encoded{}, fmt.Errorf("row id of %d bytes: 1 to %d are allowed", len(r.ID), maxIDLen)

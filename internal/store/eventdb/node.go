@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -470,49 +469,6 @@ func (nd *node) has(ctx context.Context, b *block) (map[string]struct{}, error) 
 		}
 	}
 	return have, nil
-}
-
-// nameStreams marks the streams of rows that the node has, unless they are named, or their names come with rows that it has not.
-func (nd *node) nameStreams(ctx context.Context, b *block, have map[string]struct{}, log *slog.Logger) error {
-	unsure := nd.unsure(b, have)
-	blocks, n, err := nd.marks(ctx, unsure, b.tenant.AccountID)
-	if err != nil {
-		return err
-	}
-	for _, marks := range blocks {
-		if err := nd.send(ctx, marks); err != nil {
-			return fmt.Errorf("name a stream: %w", err)
-		}
-		nd.mu.Lock()
-		nd.keep(marks)
-		nd.mu.Unlock()
-	}
-	if n > 0 {
-		log.Info("a storage node had rows whose streams had no names on its disk: they are named again", "node", nd.addr, "streams", n)
-	}
-	if nd.named == nil || len(nd.named) > maxNamed {
-		nd.named = map[lostStream]bool{}
-	}
-	for k := range unsure {
-		nd.named[k] = true
-	}
-	return nil
-}
-
-// unsure returns the streams of the block's rows that the node has, without those that are named for certain.
-func (nd *node) unsure(b *block, have map[string]struct{}) samples {
-	stored, comes := samples{}, map[lostStream]bool{}
-	_, _ = b.rows(func(r *logstorage.InsertRow) bool { // read before, without an error
-		row := encodedOf(r)
-		if _, ok := have[copyOf(r)]; ok {
-			stored.add(b.tenant, &row)
-		} else {
-			comes[streamKeyOf(b.tenant, &row)] = true
-		}
-		return false
-	})
-	maps.DeleteFunc(stored, func(k lostStream, _ encoded) bool { return comes[k] || nd.named[k] })
-	return stored
 }
 
 // copyNamed is a key for one copy of a row.

@@ -47,15 +47,17 @@ func hasSeal(line []byte) bool {
 	return ok && len(text) < len(line)
 }
 
-// withoutSeals returns lines without their checksums.
+// withoutSeals returns lines without their checksums. A damaged line, and a last one without its end, stay as they are for their
+// reader to see.
 func withoutSeals(text []byte) []byte {
 	var out []byte
 	for line := range bytes.Lines(text) {
-		said, ok := unseal(bytes.TrimSuffix(line, []byte("\n")))
-		if !ok {
-			said = line // for its reader to see
+		said, whole := bytes.CutSuffix(line, []byte("\n"))
+		if said, ok := unseal(said); whole && ok {
+			out = append(append(out, said...), '\n')
+		} else {
+			out = append(out, line...)
 		}
-		out = append(append(out, said...), '\n')
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package eventdb
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,42 +23,23 @@ type smallFile struct {
 
 func smallFiles() []smallFile {
 	return []smallFile{
-		{fileProjects, func(path string) (any, error) {
-			p, err := openProjects(path)
-			if err != nil {
-				return nil, err
-			}
-			return p.numbers, nil
-		}},
-		{fileRevised, func(path string) (any, error) {
-			r, err := openRevised(path)
-			if err != nil {
-				return nil, err
-			}
-			return r.kinds, nil
-		}},
-		{fileCommon, func(path string) (any, error) {
-			c, err := openCommonWords(path)
-			if err != nil {
-				return nil, err
-			}
-			return c.sets, nil
-		}},
-		{fileKey, func(path string) (any, error) {
-			k, err := openPayloadKeys(path)
-			if err != nil {
-				return nil, err
-			}
-			return k.secret, nil
-		}},
-		{fileDeletions, func(path string) (any, error) {
-			d, err := openDeletions(path)
-			if err != nil {
-				return nil, err
-			}
-			return d.all, nil
-		}},
+		{fileProjects, reads(openProjects, func(p *projects) any { return p.numbers })},
+		{fileRevised, reads(openRevised, func(r *revisedKinds) any { return r.kinds })},
+		{fileCommon, reads(openCommonWords, func(c *commonWords) any { return c.sets })},
+		{fileKey, reads(openPayloadKeys, func(k *payloadKeys) any { return k.secret })},
+		{fileDeletions, reads(openDeletions, func(d *deletions) any { return d.all })},
 		{fileOldUntil, func(path string) (any, error) { return readOldUntil(filepath.Dir(path)) }},
+	}
+}
+
+// reads opens a file and returns what it says.
+func reads[T any](open func(path string) (T, error), says func(T) any) func(path string) (any, error) {
+	return func(path string) (any, error) {
+		file, err := open(path)
+		if err != nil {
+			return nil, err
+		}
+		return says(file), nil
 	}
 }
 
@@ -164,6 +146,56 @@ func TestFilesWithoutSeals(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(tombstone{}, wordSet{})); diff != "" {
 			t.Errorf("%s without checksums (-want +got):\n%s", file.name, diff)
+		}
+	}
+}
+
+func TestWithoutSeals(t *testing.T) {
+	a, b := string(seal([]byte(`{"id":"a"}`))), string(seal([]byte(`{"id":"b"}`)))
+	f := func(text, want string) {
+		t.Helper()
+		if got := string(withoutSeals([]byte(text))); got != want {
+			t.Errorf("%q without checksums is %q, want %q", text, got, want)
+		}
+	}
+	f("", "")
+	f(a+"\n"+b+"\n", "{\"id\":\"a\"}\n{\"id\":\"b\"}\n")
+	f("{\"id\":\"old\"}\n", "{\"id\":\"old\"}\n")
+	f(a+"\n{\"id", "{\"id\":\"a\"}\n{\"id") // a crash cut it short: it was never acknowledged
+	bent := strings.Replace(b, "b", "c", 1)
+	f(a+"\n"+bent+"\n", "{\"id\":\"a\"}\n"+bent+"\n")
+}
+
+// TestBentSums: sums that a bent bit has changed are not compared with, and the log says so.
+func TestBentSums(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, fileSums)
+	if err := writeSealed(path, []byte(`{"events/partitions/20261102/datadb/A":{"index.bin":305419896}}`)); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	logger := slog.New(slog.NewTextHandler(&said, nil))
+	want := openSums(dir, logger).parts
+	if len(want) != 1 || said.Len() != 0 {
+		t.Fatalf("whole sums are %v: %s", want, said.String())
+	}
+	for bit := range len(whole) * 8 {
+		bent := append([]byte{}, whole...)
+		bent[bit/8] ^= 1 << (bit % 8)
+		if err := os.WriteFile(path, bent, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		said.Reset()
+		got := openSums(dir, logger).parts
+		if cmp.Equal(want, got) {
+			continue
+		}
+		if len(got) != 0 || !strings.Contains(said.String(), "taken anew") {
+			t.Fatalf("%q reads as %v, and the log says %q", bent, got, said.String())
 		}
 	}
 }
